@@ -1,0 +1,156 @@
+package cardea
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrInvalidCatalogue is returned for a catalogue that may not be loaded.
+var ErrInvalidCatalogue = errors.New("invalid catalogue")
+
+// A Catalogue is what a brand asks of its customers and what they can set: for
+// every purpose its current version, and the definitions of preferences.
+type Catalogue struct {
+	Languages   []string        `yaml:"languages" json:"languages"` // each text exists in each of them
+	Purposes    []Purpose       `yaml:"purposes" json:"purposes"`
+	Preferences []PreferenceDef `yaml:"preferences" json:"preferences"`
+}
+
+// Purpose finds the current version of a purpose.
+func (c *Catalogue) Purpose(id PurposeID) (Purpose, bool) {
+	for _, p := range c.Purposes {
+		if p.ID == id {
+			return p, true
+		}
+	}
+	return Purpose{}, false
+}
+
+// Preference finds a definition.
+func (c *Catalogue) Preference(key PreferenceKey) (PreferenceDef, bool) {
+	for _, d := range c.Preferences {
+		if d.Key == key {
+			return d, true
+		}
+	}
+	return PreferenceDef{}, false
+}
+
+// Terms are what a grant of the key must meet to count now; ok is false for a
+// key the catalogue does not ask.
+func (c *Catalogue) Terms(key Key) (t Terms, ok bool) {
+	p, ok := c.Purpose(key.Purpose())
+	if !ok {
+		return Terms{}, false
+	}
+	for _, k := range p.Keys() {
+		if k == key {
+			return Terms{
+				Version: p.Version, Class: p.Class, Staleness: p.MaxStaleness(),
+				Validity: p.Validity, Required: []Authoriser{Owner},
+			}, true
+		}
+	}
+	return Terms{}, false
+}
+
+// Validate refuses a catalogue in which something the owner must be told is
+// missing, an answer would be too old, or the same thing is named twice.
+func (c *Catalogue) Validate() error {
+	if len(c.Languages) == 0 {
+		return fmt.Errorf("%w: name at least one language", ErrInvalidCatalogue)
+	}
+	seen := map[string]bool{}
+	for _, p := range c.Purposes {
+		if err := c.validatePurpose(p); err != nil {
+			return fmt.Errorf("%w: purpose %.40q: %w", ErrInvalidCatalogue, p.ID, err)
+		}
+		if seen[string(p.ID)] {
+			return fmt.Errorf("%w: purpose %q stands there twice", ErrInvalidCatalogue, p.ID)
+		}
+		seen[string(p.ID)] = true
+	}
+	for _, d := range c.Preferences {
+		if err := c.validatePreference(d); err != nil {
+			return fmt.Errorf("%w: preference %.40q: %w", ErrInvalidCatalogue, d.Key, err)
+		}
+		if seen["pref "+string(d.Key)] {
+			return fmt.Errorf("%w: preference %q stands there twice", ErrInvalidCatalogue, d.Key)
+		}
+		seen["pref "+string(d.Key)] = true
+	}
+	return nil
+}
+
+func (c *Catalogue) validatePurpose(p Purpose) error {
+	switch {
+	case !purposePattern.MatchString(string(p.ID)):
+		return errors.New("id: lower-case letters, digits and '_', at most 32")
+	case p.Version == 0:
+		return errors.New("version: starts at 1")
+	case !p.Class.Valid():
+		return errors.New("class: one of A, B, C, L, N")
+	case p.Staleness < 0 || p.Class != ClassN && p.Staleness > p.Class.MaxStaleness():
+		return fmt.Errorf("staleness: at most %s for class %s", p.Class.MaxStaleness(), p.Class)
+	case p.Staleness%time.Second != 0 || p.Validity%time.Second != 0:
+		return errors.New("staleness and validity: whole seconds")
+	case p.Class != ClassN && p.Validity <= 0:
+		return errors.New("validity: no consent is endless, say how long one counts, such as 17520h")
+	case len(p.Devices) == 0 || len(p.Facets) == 0 || len(p.Data) == 0:
+		return errors.New("devices, facets and data: at least one each")
+	case p.LegalBasis == "" || p.Retention == "":
+		return errors.New("legal_basis and retention: must be set")
+	}
+	if err := validateRecipients(p.Recipients); err != nil {
+		return err
+	}
+	for _, k := range p.Keys() {
+		if _, err := ParseKey(string(k)); err != nil {
+			return err
+		}
+	}
+	return c.validateTexts(p)
+}
+
+func validateRecipients(recipients []Recipient) error {
+	for _, r := range recipients {
+		switch r.Relation {
+		case RelationOwn, RelationProcessor, RelationThirdParty:
+		default:
+			return fmt.Errorf("recipient %.40q: relation is own, processor or third_party", r.Name)
+		}
+		if r.Name == "" || len(r.Country) != 2 {
+			return fmt.Errorf("recipient %.40q: needs a name and a two-letter country", r.Name)
+		}
+	}
+	return nil
+}
+
+func (c *Catalogue) validateTexts(p Purpose) error {
+	for _, language := range c.Languages {
+		t := p.Texts[language]
+		if t.Title == "" || t.What == "" || t.Why == "" || t.Benefit == "" || t.Refusal == "" {
+			return fmt.Errorf("texts.%s: title, what, why, benefit and refusal must be set", language)
+		}
+		for _, f := range p.Facets {
+			if t.Facets[f] == "" {
+				return fmt.Errorf("texts.%s.facets.%s: must be set", language, f)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Catalogue) validatePreference(d PreferenceDef) error {
+	if err := d.validate(); err != nil {
+		return err
+	}
+	if d.Purpose == "" {
+		return nil
+	}
+	if _, ok := c.Purpose(d.Purpose); !ok {
+		return fmt.Errorf("purpose %.40q is not in the catalogue", d.Purpose)
+	}
+	return nil
+}

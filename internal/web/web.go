@@ -1,0 +1,114 @@
+// Package web is how every HTTP surface of Cardea reads and answers JSON: one
+// body limit, one content type, one shape of errors, and the headers a browser
+// should be given. Internal text never reaches a client: only an *Error is
+// shown, everything else is logged and answered as a server error.
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+)
+
+// MaxBody is the largest request body that is read, in bytes.
+const MaxBody = 64 << 10
+
+// An Error is meant for the client. Code is a stable word, Description says
+// what to do about it.
+type Error struct {
+	Status      int    `json:"-"`
+	Code        string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Description }
+
+// Errorf makes an Error.
+func Errorf(status int, code, format string, args ...any) *Error {
+	return &Error{Status: status, Code: code, Description: fmt.Sprintf(format, args...)}
+}
+
+// ReadJSON decodes a request body into v. It refuses another content type, an
+// unknown field, more than one value, and bodies over MaxBody.
+func ReadJSON(w http.ResponseWriter, r *http.Request, v any) error {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return Errorf(http.StatusUnsupportedMediaType, "unsupported_media_type", "send application/json")
+	}
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, MaxBody))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return bodyError(err)
+	}
+	if d.More() {
+		return Errorf(http.StatusBadRequest, "invalid_request", "send one JSON value")
+	}
+	return nil
+}
+
+// ReadBody reads a body of the media type, at most limit bytes.
+func ReadBody(w http.ResponseWriter, r *http.Request, media string, limit int64) ([]byte, error) {
+	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != media {
+		return nil, Errorf(http.StatusUnsupportedMediaType, "unsupported_media_type", "send %s", media)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	return body, nil
+}
+
+func bodyError(err error) error {
+	if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return Errorf(http.StatusRequestEntityTooLarge, "too_big", "the body is over %d bytes", tooBig.Limit)
+	}
+	return Errorf(http.StatusBadRequest, "invalid_request", "the body can not be read: %v", err)
+}
+
+// JSON answers v. Nothing Cardea answers may be cached.
+func JSON(w http.ResponseWriter, status int, v any) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(v) // the client is gone if this fails
+}
+
+// Fail answers err: an *Error as it is, anything else logged and hidden.
+func Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
+	shown, ok := errors.AsType[*Error](err)
+	if !ok {
+		log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+		shown = Errorf(http.StatusInternalServerError, "server_error", "something failed here, try again")
+	}
+	JSON(w, shown.Status, shown)
+}
+
+// A HandlerFunc answers a request or returns why it could not.
+type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
+
+// Handle turns f into a handler whose errors go through Fail.
+func Handle(log *slog.Logger, f HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := f(w, r); err != nil {
+			Fail(w, r, log, err)
+		}
+	})
+}
+
+// Secure gives browsers the headers that keep a page to itself: no framing, no
+// sniffing, no referrer, nothing loaded from elsewhere.
+func Secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}

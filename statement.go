@@ -1,0 +1,119 @@
+package cardea
+
+// Limits of what travels.
+const (
+	// MaxMessageBytes bounds a message of either direction, sealed.
+	MaxMessageBytes = 8 << 10
+	// Version is the protocol's version, the first item of both messages.
+	Version = 1
+)
+
+// A Consent is what stands of one key on one device.
+type Consent struct {
+	Key        Key    `cbor:"1,keyasint" json:"key"`
+	Version    uint32 `cbor:"2,keyasint" json:"version"`
+	Reason     Reason `cbor:"3,keyasint" json:"reason"`
+	Decided    Point  `cbor:"4,keyasint" json:"decided"`
+	ValidUntil Millis `cbor:"5,keyasint,omitempty" json:"valid_until,omitempty"`
+	Class      Class  `cbor:"6,keyasint" json:"class"`
+	Staleness  uint32 `cbor:"7,keyasint" json:"staleness"` // seconds
+}
+
+// Given reports whether the key is given, before any question of time.
+func (c Consent) Given() bool { return c.Reason == ReasonGranted }
+
+// A Preference is what stands of one preference on one device.
+type Preference struct {
+	Key     PreferenceKey `cbor:"1,keyasint" json:"key"`
+	Value   Value         `cbor:"2,keyasint" json:"value"`
+	Decided Point         `cbor:"3,keyasint" json:"decided"`
+}
+
+// An Identity is who the device's user is, to the device: a reference that is
+// the same on all devices of the account and says nothing about the person,
+// and the name they chose to be shown by.
+type Identity struct {
+	Subject string `cbor:"1,keyasint" json:"subject"`
+	Name    string `cbor:"2,keyasint,omitempty" json:"name,omitempty"`
+}
+
+// An OrderKind is what an order asks.
+type OrderKind string
+
+// OrderUnlink ends the link on the device.
+const OrderUnlink OrderKind = "unlink"
+
+// An Order asks the device to do something once. It stands in every statement
+// until it was proven done.
+type Order struct {
+	ID   OrderID   `cbor:"1,keyasint" json:"id"`
+	Kind OrderKind `cbor:"2,keyasint" json:"kind"`
+}
+
+// A Body is the whole effective state of one link. Keys that are not given may
+// be absent: absent is no.
+type Body struct {
+	Identity    Identity     `cbor:"1,keyasint" json:"identity"`
+	Consents    []Consent    `cbor:"2,keyasint" json:"consents"`
+	Preferences []Preference `cbor:"3,keyasint" json:"preferences"`
+	Orders      []Order      `cbor:"4,keyasint" json:"orders"`
+}
+
+// A Nonce is new with every report, so that its answer proves to be one.
+type Nonce [16]byte
+
+// IsZero reports whether there is no nonce: the message answers none.
+func (n Nonce) IsZero() bool { return n == Nonce{} }
+
+// A Down is what the cloud tells a device. With a body it is a statement;
+// without one a renewal, which extends the lease of the revision already held.
+// One that answers no nonce moves no clock and extends no lease.
+type Down struct {
+	V        uint64      `cbor:"1,keyasint"`
+	Device   DeviceID    `cbor:"2,keyasint"`
+	Link     LinkID      `cbor:"3,keyasint"`
+	Revision uint64      `cbor:"4,keyasint"`
+	Head     Position    `cbor:"5,keyasint"`
+	Time     Millis      `cbor:"6,keyasint"`
+	Nonce    Nonce       `cbor:"7,keyasint,omitzero"`
+	Lease    Millis      `cbor:"8,keyasint"`
+	Seen     Seen        `cbor:"9,keyasint"`
+	Rejected []Rejection `cbor:"10,keyasint,omitempty"`
+	BodyHash Hash        `cbor:"11,keyasint"`
+	Body     []byte      `cbor:"12,keyasint,omitempty"` // an encoded Body
+	Closed   bool        `cbor:"13,keyasint,omitempty"` // answers a report that ended the link
+}
+
+// Renewal reports whether the message only extends time.
+func (d Down) Renewal() bool { return d.Body == nil }
+
+// A Have names the statement a device has applied: proof, once signed.
+type Have struct {
+	_        struct{} `cbor:",toarray"`
+	Revision uint64
+	BodyHash Hash
+}
+
+// A ClockState is what a device says of its clock.
+type ClockState string
+
+// The clock states.
+const (
+	ClockUntrusted ClockState = "untrusted"
+	ClockSynced    ClockState = "synced"
+)
+
+// An Up is what a device tells the cloud: what it has applied, and what was
+// decided on it that the cloud has not acknowledged.
+type Up struct {
+	V       uint64     `cbor:"1,keyasint"`
+	Device  DeviceID   `cbor:"2,keyasint"`
+	Links   []LinkID   `cbor:"3,keyasint"` // every link the device holds
+	Link    LinkID     `cbor:"4,keyasint"` // the one reported on
+	Log     LogID      `cbor:"5,keyasint"`
+	Boot    Nonce      `cbor:"6,keyasint"` // random, new at every boot
+	Nonce   Nonce      `cbor:"7,keyasint"`
+	Have    Have       `cbor:"8,keyasint"`
+	Clock   ClockState `cbor:"9,keyasint"`
+	Entries []LogEntry `cbor:"10,keyasint"`
+}
