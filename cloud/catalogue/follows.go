@@ -1,0 +1,41 @@
+package catalogue
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	"github.com/cardea-id/cardea"
+)
+
+// Follows refuses a catalogue in which a purpose of the one before is another
+// under the same version, or has a lower one: a yes names a version, and must
+// not come to count for what its giver was never shown. A language may be
+// added, because that changes no notice there was.
+func Follows(before, next *cardea.Catalogue) error {
+	for _, p := range before.Purposes {
+		n, ok := next.Purpose(p.ID)
+		switch {
+		case !ok || n.Version > p.Version:
+		case n.Version < p.Version:
+			return fmt.Errorf("%w: purpose %q: version %d is below the present %d", cardea.ErrInvalidCatalogue, p.ID, n.Version, p.Version)
+		case !same(p, n):
+			return fmt.Errorf("%w: purpose %q: changed under version %d: raise the version, its owners are then asked again",
+				cardea.ErrInvalidCatalogue, p.ID, p.Version)
+		}
+	}
+	return nil
+}
+
+// same compares all but the languages that only next has.
+func same(before, next cardea.Purpose) bool {
+	texts := maps.Clone(next.Texts)
+	maps.DeleteFunc(texts, func(language string, _ cardea.Text) bool {
+		_, had := before.Texts[language]
+		return !had
+	})
+	next.Texts = texts
+	a, _ := json.Marshal(before) // strings, numbers and maps with text keys: can not fail
+	b, _ := json.Marshal(next)
+	return string(a) == string(b)
+}
