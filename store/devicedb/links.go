@@ -1,0 +1,192 @@
+package devicedb
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/pairing"
+)
+
+// A Link is everything a device holds of one account: how to reach its cloud,
+// what the cloud last stated, and what was decided here since. Time is not in
+// it: a lease and a clock end with the boot, so they live in the run directory.
+type Link struct {
+	ID  cardea.LinkID
+	Key [32]byte // seals both directions
+
+	Issuer    string // base URL of the cloud
+	UpURL     string // where a report can be posted; empty: a server without sync
+	BrokerURL string
+	Name      string // what the cloud calls this device
+	Root      []byte // JWK of the key that signs key lists
+	KeyList   []byte // signed, as received
+
+	Statement []byte          // the statement applied, signed, as received
+	Revision  uint64          // its revision: nothing at or below is applied again
+	BodyHash  cardea.Hash     // and its body's
+	Head      cardea.Position // of the ledger it was made from: the base of what is decided here
+	Body      cardea.Body     // what it states, less what was refused of it
+
+	// Decided remembers of every key the highest position that ever decided
+	// it here, also while a statement leaves the key out. A key is never given
+	// by an older one.
+	Decided map[cardea.Key]cardea.Point
+
+	Log      cardea.Log
+	Rejected []cardea.Rejection // what the cloud consumed and did not fold
+
+	// Bar denies everything on the link for one reason, until the cloud's
+	// answer lifts it. Empty: no bar.
+	Bar cardea.Reason
+}
+
+// String keeps the key and the person's state from being printed.
+func (l Link) String() string { return "link " + l.ID.String() }
+
+// LogValue shows only what is no secret.
+func (l Link) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("id", l.ID.String()), slog.Uint64("revision", l.Revision))
+}
+
+// Links reads all links, ordered by id. Of one whose value is damaged it returns
+// the id and the Bar [cardea.ReasonStore], so that it denies and the others go on.
+func (db *DB) Links() ([]Link, error) {
+	var links []Link
+	err := db.view(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(linkBucket)
+		if b == nil {
+			return fmt.Errorf("%w: no links", ErrDamaged)
+		}
+		return b.ForEach(func(key, sealed []byte) error {
+			var l Link
+			if err := db.decode(linkBucket, key, sealed, &l); err != nil {
+				l = Link{Bar: cardea.ReasonStore}
+			}
+			if len(key) == len(l.ID) {
+				l.ID = cardea.LinkID(key)
+			}
+			links = append(links, l)
+			return nil
+		})
+	})
+	return links, err
+}
+
+// Link reads one link: ErrNotFound if there is none, ErrDamaged if its value
+// does not open.
+func (db *DB) Link(id cardea.LinkID) (Link, error) {
+	var l Link
+	err := db.view(func(tx *bbolt.Tx) error { return db.link(tx, id, &l) })
+	return l, err
+}
+
+func (db *DB) link(tx *bbolt.Tx, id cardea.LinkID, l *Link) error {
+	ok, err := db.get(tx, linkBucket, id[:], l)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return ErrNotFound
+	}
+	return nil
+}
+
+// Put writes a link whole.
+func (db *DB) Put(l Link) error {
+	return db.update(func(tx *bbolt.Tx) error { return db.put(tx, linkBucket, l.ID[:], l) })
+}
+
+// Change reads a link, lets f change it and writes it back. If f returns an
+// error nothing is changed.
+func (db *DB) Change(id cardea.LinkID, f func(*Link) error) error {
+	return db.update(func(tx *bbolt.Tx) error {
+		var l Link
+		if err := db.link(tx, id, &l); err != nil {
+			return err
+		}
+		if err := f(&l); err != nil {
+			return err
+		}
+		return db.put(tx, linkBucket, id[:], l)
+	})
+}
+
+// Join ends a pairing: it writes the link and its tokens, forgets the pairing
+// that waited, and makes the link the active one if none is. A link that is
+// already held, because the first answer of the cloud was lost, keeps its log
+// and what was stated.
+func (db *DB) Join(l Link, tokens pairing.Tokens) error {
+	return db.update(func(tx *bbolt.Tx) error {
+		var held Link
+		switch err := db.link(tx, l.ID, &held); {
+		case err == nil:
+			l.Statement, l.Revision, l.BodyHash = held.Statement, held.Revision, held.BodyHash
+			l.Head, l.Body, l.Decided = held.Head, held.Body, held.Decided
+			l.Log, l.Rejected, l.Bar = held.Log, held.Rejected, held.Bar
+		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDamaged):
+			return err
+		}
+		if err := db.put(tx, linkBucket, l.ID[:], l); err != nil {
+			return err
+		}
+		if err := db.put(tx, tokenBucket, l.ID[:], tokens); err != nil {
+			return err
+		}
+		if _, ok := db.active(tx); !ok {
+			if err := db.put(tx, stateBucket, activeKey, l.ID); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(stateBucket).Delete(pairingKey)
+	})
+}
+
+// Delete forgets a link and its tokens. Use Leave where the cloud must hear of it.
+func (db *DB) Delete(id cardea.LinkID) error {
+	return db.update(func(tx *bbolt.Tx) error { return db.forget(tx, id) })
+}
+
+func (db *DB) forget(tx *bbolt.Tx, id cardea.LinkID) error {
+	if active, ok := db.active(tx); ok && active == id {
+		if err := tx.Bucket(stateBucket).Delete(activeKey); err != nil {
+			return err
+		}
+	}
+	if err := tx.Bucket(tokenBucket).Delete(id[:]); err != nil {
+		return err
+	}
+	return tx.Bucket(linkBucket).Delete(id[:])
+}
+
+// Active is the link of who uses the device now; ok is false for a guest.
+func (db *DB) Active() (id cardea.LinkID, ok bool) {
+	db.view(func(tx *bbolt.Tx) error {
+		id, ok = db.active(tx)
+		return nil
+	})
+	return id, ok
+}
+
+// active takes what can not be read for a guest, who is given nothing.
+func (db *DB) active(tx *bbolt.Tx) (id cardea.LinkID, ok bool) {
+	ok, err := db.get(tx, stateBucket, activeKey, &id)
+	return id, ok && err == nil && !id.IsZero()
+}
+
+// SetActive makes a link the active one; the zero id makes a guest of whoever
+// uses the device.
+func (db *DB) SetActive(id cardea.LinkID) error {
+	return db.update(func(tx *bbolt.Tx) error {
+		if id.IsZero() {
+			return tx.Bucket(stateBucket).Delete(activeKey)
+		}
+		if tx.Bucket(linkBucket).Get(id[:]) == nil {
+			return ErrNotFound
+		}
+		return db.put(tx, stateBucket, activeKey, id)
+	})
+}

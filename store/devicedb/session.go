@@ -1,0 +1,124 @@
+package devicedb
+
+import (
+	"log/slog"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/pairing"
+)
+
+// A Pairing is a device code that waits for its owner, kept so that a restart
+// does not lose it.
+type Pairing struct {
+	Issuer        string
+	Authorization pairing.Authorization
+	Started       time.Time       // on the device's own clock, which may be wrong
+	Tokens        *pairing.Tokens // redeemed, and not joined yet
+}
+
+// LogValue shows only what is no secret.
+func (p Pairing) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("issuer", p.Issuer), slog.Any("authorization", p.Authorization))
+}
+
+// Pairing reads the pairing that waits; ok is false if there is none.
+func (db *DB) Pairing() (p Pairing, ok bool, err error) {
+	err = db.view(func(tx *bbolt.Tx) error {
+		ok, err = db.get(tx, stateBucket, pairingKey, &p)
+		return err
+	})
+	return p, ok, err
+}
+
+// PutPairing replaces the pairing that waits.
+func (db *DB) PutPairing(p Pairing) error {
+	return db.update(func(tx *bbolt.Tx) error { return db.put(tx, stateBucket, pairingKey, p) })
+}
+
+// ClearPairing forgets the pairing that waits, if any.
+func (db *DB) ClearPairing() error {
+	return db.update(func(tx *bbolt.Tx) error { return tx.Bucket(stateBucket).Delete(pairingKey) })
+}
+
+// Tokens reads the tokens of a link; ErrNotFound if it has none.
+func (db *DB) Tokens(link cardea.LinkID) (pairing.Tokens, error) {
+	var t pairing.Tokens
+	err := db.view(func(tx *bbolt.Tx) error {
+		ok, err := db.get(tx, tokenBucket, link[:], &t)
+		if err == nil && !ok {
+			err = ErrNotFound
+		}
+		return err
+	})
+	return t, err
+}
+
+// PutTokens replaces the tokens of a link; ErrNotFound if there is no such link.
+func (db *DB) PutTokens(link cardea.LinkID, t pairing.Tokens) error {
+	return db.update(func(tx *bbolt.Tx) error {
+		if tx.Bucket(linkBucket).Get(link[:]) == nil {
+			return ErrNotFound
+		}
+		return db.put(tx, tokenBucket, link[:], t)
+	})
+}
+
+// DeleteTokens forgets the tokens of a link, after they were revoked.
+func (db *DB) DeleteTokens(link cardea.LinkID) error {
+	return db.update(func(tx *bbolt.Tx) error { return tx.Bucket(tokenBucket).Delete(link[:]) })
+}
+
+// A Farewell is the last word of a link that ended here, and what it takes to
+// send it and to believe the answer.
+type Farewell struct {
+	Link      cardea.LinkID
+	Key       [32]byte
+	Issuer    string
+	UpURL     string
+	BrokerURL string
+	Root      []byte
+	KeyList   []byte
+	Ups       [][]byte     // sealed reports, to be sent in order; the last one ends the link
+	Nonce     cardea.Nonce // of the last one
+}
+
+// String keeps the key from being printed.
+func (f Farewell) String() string { return "farewell of link " + f.Link.String() }
+
+// LogValue shows only what is no secret.
+func (f Farewell) LogValue() slog.Value { return slog.StringValue(f.String()) }
+
+// Leave ends a link: its farewell is kept, and the link and its tokens are gone,
+// in one commit.
+func (db *DB) Leave(f Farewell) error {
+	return db.update(func(tx *bbolt.Tx) error {
+		if err := db.put(tx, farewellBucket, f.Link[:], f); err != nil {
+			return err
+		}
+		return db.forget(tx, f.Link)
+	})
+}
+
+// Farewells reads the farewells that were not answered yet. One that is damaged
+// can not be sent any more and is passed over.
+func (db *DB) Farewells() ([]Farewell, error) {
+	var all []Farewell
+	err := db.view(func(tx *bbolt.Tx) error {
+		return tx.Bucket(farewellBucket).ForEach(func(key, sealed []byte) error {
+			var f Farewell
+			if db.decode(farewellBucket, key, sealed, &f) == nil {
+				all = append(all, f)
+			}
+			return nil
+		})
+	})
+	return all, err
+}
+
+// DropFarewell forgets a farewell after it was answered.
+func (db *DB) DropFarewell(link cardea.LinkID) error {
+	return db.update(func(tx *bbolt.Tx) error { return tx.Bucket(farewellBucket).Delete(link[:]) })
+}
