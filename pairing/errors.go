@@ -3,6 +3,7 @@ package pairing
 import (
 	"errors"
 	"net/http"
+	"time"
 )
 
 // Error codes of RFC 6749, Section 5.2, RFC 8628, Section 3.5 and RFC 9449,
@@ -45,11 +46,13 @@ var (
 
 // An Error is what a server answers when it gives no tokens, in the form of
 // RFC 6749, Section 5.2. Code is one of the constants, or a word the standards
-// do not know; Status is the HTTP status, 0 for an error that was not received.
+// do not know. Status is the HTTP status; RetryAfter is how long the server
+// asked to wait, 0 if it did not.
 type Error struct {
-	Code        string `json:"error"`
-	Description string `json:"error_description,omitempty"`
-	Status      int    `json:"-"`
+	Code        string        `json:"error"`
+	Description string        `json:"error_description,omitempty"`
+	Status      int           `json:"-"`
+	RetryAfter  time.Duration `json:"-"`
 }
 
 func (e *Error) Error() string {
