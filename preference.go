@@ -153,3 +153,6 @@ func (d PreferenceDef) Resolve(account, device *Setting) Preference {
 }
 
 func (p Point) isZero() bool { return p == Point{} }
+
+// On reports whether devices of the kind have the preference.
+func (d PreferenceDef) On(kind DeviceKind) bool { return slices.Contains(d.Devices, kind) }

@@ -92,3 +92,22 @@ func (tx *Tx) Audit(account cardea.AccountID, actor, what, detail string) error 
 	return tx.exec(`INSERT INTO audit (at, account, actor, what, detail) VALUES (?, ?, ?, ?, ?)`,
 		tx.Millis(), account[:], actor, what, detail)
 }
+
+// SetName records what the owner likes to be called; empty forgets it.
+func (tx *Tx) SetName(account cardea.AccountID, name string) error {
+	sealed, err := tx.SealFor(account, "account name", []byte(name))
+	if err != nil {
+		return err
+	}
+	return tx.exec(`UPDATE accounts SET name_sealed = ? WHERE id = ?`, sealed, account[:])
+}
+
+// Name opens what the owner likes to be called, empty if they did not say.
+func (tx *Tx) Name(account cardea.AccountID) (string, error) {
+	sealed, err := one(tx, scanBytes, `SELECT name_sealed FROM accounts WHERE id = ?`, account[:])
+	if err != nil || sealed == nil {
+		return "", err
+	}
+	plain, err := tx.OpenFor(account, "account name", sealed)
+	return string(plain), err
+}

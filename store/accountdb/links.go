@@ -242,3 +242,10 @@ func (tx *Tx) SeenOf(link cardea.LinkID, log cardea.LogID) (cardea.Seen, error) 
 	}
 	return seen[0], nil
 }
+
+// Behind lists the accounts that have a link whose device has not confirmed the
+// newest statement, or whose newest statement is not the newest possible.
+func (tx *Tx) Behind(catalogue cardea.Hash) ([]cardea.AccountID, error) {
+	return list(tx, scanID[cardea.AccountID], `SELECT DISTINCT accounts.id FROM links JOIN accounts ON accounts.id = links.account
+		WHERE state <> 'closed' AND (have_revision <> revision OR built_seq <> head_seq OR built_catalogue <> ?)`, catalogue[:])
+}

@@ -10,6 +10,7 @@ CREATE TABLE accounts (
   id         BLOB PRIMARY KEY,
   subject    TEXT NOT NULL UNIQUE,
   key_sealed BLOB,
+  name_sealed BLOB, -- what the owner likes to be called
   disabled   INTEGER NOT NULL DEFAULT 0,
   head_era   INTEGER NOT NULL DEFAULT 0,
   head_seq   INTEGER NOT NULL DEFAULT 0,
@@ -75,8 +76,8 @@ CREATE TABLE devices (
   created    INTEGER NOT NULL
 );
 
--- One account on one device. body holds the exact bytes of the newest
--- statement; it is stored before it is sent. built_* say from what it was built.
+-- One account on one device. The statements issued to it stand in statements,
+-- stored before they are sent. built_* say from what the newest was built.
 CREATE TABLE links (
   id              BLOB PRIMARY KEY,
   account         BLOB NOT NULL REFERENCES accounts (id),

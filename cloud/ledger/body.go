@@ -1,0 +1,120 @@
+package ledger
+
+import (
+	"fmt"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// MaxBodyBytes bounds an encoded body. The rest of a message, with its
+// signature, its seal and the rejections it lists, needs less than what is left
+// of cardea.MaxMessageBytes.
+const MaxBodyBytes = 6<<10 + 512
+
+// Body is everything a link's device must know now, from the ledger as it stands
+// in this transaction and the catalogue.
+func Body(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link) (cardea.Body, error) {
+	if link.State != accountdb.LinkLive {
+		return cardea.Body{Orders: []cardea.Order{{ID: link.CloseOrder, Kind: cardea.OrderUnlink}}}, nil
+	}
+	device, err := tx.Device(link.Device)
+	if err != nil {
+		return cardea.Body{}, err
+	}
+	body := cardea.Body{}
+	if body.Identity, err = identity(tx, link.Account); err != nil {
+		return body, err
+	}
+	if body.Consents, err = consents(tx, cat, link, device.Kind); err != nil {
+		return body, err
+	}
+	body.Preferences, err = preferences(tx, cat, link, device.Kind, body.Consents)
+	return body, err
+}
+
+func identity(tx *accountdb.Tx, account cardea.AccountID) (cardea.Identity, error) {
+	a, err := tx.Account(account)
+	if err != nil {
+		return cardea.Identity{}, err
+	}
+	name, err := tx.Name(account)
+	return cardea.Identity{Subject: a.Subject, Name: name}, err
+}
+
+// consents folds the ledger for one device. A forked link is given nothing.
+func consents(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link, kind cardea.DeviceKind) ([]cardea.Consent, error) {
+	fold, err := foldAccount(tx, link.Account)
+	if err != nil {
+		return nil, err
+	}
+	var out []cardea.Consent
+	for _, p := range cat.Purposes {
+		if !p.On(kind) {
+			continue
+		}
+		for _, key := range p.Keys() {
+			terms, _ := cat.Terms(key)
+			c := fold.On(link.Device, key, terms)
+			if link.Forked && c.Given() && c.Class != cardea.ClassN {
+				c.Reason, c.ValidUntil = cardea.ReasonForked, 0
+			}
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+func foldAccount(tx *accountdb.Tx, account cardea.AccountID) (*cardea.Consents, error) {
+	entries, err := tx.Decisions(account, 0)
+	if err != nil {
+		return nil, fmt.Errorf("fold: %w", err)
+	}
+	return cardea.Fold(entries), nil
+}
+
+// preferences resolves what the device is told. What belongs to a purpose is
+// absent while its use is not given.
+func preferences(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link, kind cardea.DeviceKind, consents []cardea.Consent) ([]cardea.Preference, error) {
+	given := map[cardea.Key]bool{}
+	for _, c := range consents {
+		given[c.Key] = c.Given()
+	}
+	var out []cardea.Preference
+	for _, def := range cat.Preferences {
+		if !def.On(kind) || def.Purpose != "" && !given[cardea.KeyOf(def.Purpose, cardea.FacetUse)] {
+			continue
+		}
+		account, err := tx.Setting(link.Account, def.Key, cardea.Scope{})
+		if err != nil {
+			return nil, err
+		}
+		device, err := tx.Setting(link.Account, def.Key, cardea.Scope{Device: link.Device})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, def.Resolve(account, device))
+	}
+	return out, nil
+}
+
+// Fit encodes a body within MaxBodyBytes, leaving out what is not given if it
+// must: absent is no. It is a *RejectedError if what is given is too much.
+func Fit(body cardea.Body) ([]byte, error) {
+	encoded, err := wire.EncodeBody(body)
+	if err != nil || len(encoded) <= MaxBodyBytes {
+		return encoded, err
+	}
+	var given []cardea.Consent
+	for _, c := range body.Consents {
+		if c.Given() {
+			given = append(given, c)
+		}
+	}
+	body.Consents = given
+	if encoded, err = wire.EncodeBody(body); err == nil && len(encoded) > MaxBodyBytes {
+		err = &RejectedError{cardea.RejectedTooBig}
+	}
+	return encoded, err
+}

@@ -1,0 +1,189 @@
+// Package ledger is where decisions become state: it validates what somebody
+// decided, appends it to the account's ledger, and says what follows.
+//
+// A denial is always accepted: whatever key it names, whatever it was based on.
+// A grant is accepted if the catalogue asks the key now, it names the version
+// and the notice in force, and nobody could not have seen what it claims to
+// have seen; whether it opens anything is for the fold to say. A preference is
+// accepted if its value fits and it has seen what stands. The same event twice
+// counts once.
+//
+// Nothing here can grant on somebody's behalf: a grant comes from the owner's
+// signed-in session, or from a device, there only for that device and for the
+// classes that need no more.
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/catalogue"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// A RejectedError says why a decision was not accepted.
+type RejectedError struct{ Reason cardea.Rejected }
+
+func (e *RejectedError) Error() string { return "the decision is rejected: " + string(e.Reason) }
+
+// A Ledger is the ledgers of all accounts. Wake, if set, is called after a
+// commit that changed an account.
+type Ledger struct {
+	DB        *accountdb.DB
+	Catalogue *catalogue.Holder
+	Wake      func(cardea.AccountID)
+}
+
+// A Proposal is a decision on its way into the ledger.
+type Proposal struct {
+	cardea.Decision
+	Channel cardea.Channel
+	Scope   cardea.Scope
+	Link    cardea.LinkID // the device's, if it was made on one
+	Log     cardea.LogID
+	N       uint64
+}
+
+// Decide takes one decision, in one transaction, and returns the entry. It
+// returns a *RejectedError for a decision that can not be accepted.
+func (l *Ledger) Decide(ctx context.Context, account cardea.AccountID, channel cardea.Channel, scope cardea.Scope, d cardea.Decision) (cardea.Entry, error) {
+	var e cardea.Entry
+	err := l.DB.Update(ctx, func(tx *accountdb.Tx) (err error) {
+		e, err = l.Take(tx, account, Proposal{Decision: d, Channel: channel, Scope: scope})
+		return err
+	})
+	if err != nil {
+		return e, fmt.Errorf("decide: %w", err)
+	}
+	if l.Wake != nil {
+		l.Wake(account)
+	}
+	return e, nil
+}
+
+// Take appends a proposal within a transaction that holds the account. Of an
+// event that was appended before it returns that entry.
+func (l *Ledger) Take(tx *accountdb.Tx, account cardea.AccountID, p Proposal) (cardea.Entry, error) {
+	if e, err := tx.Recorded(account, p.Event); !errors.Is(err, accountdb.ErrNotFound) {
+		return e, err
+	}
+	e := cardea.Entry{
+		Decision: p.Decision, Scope: p.Scope, By: cardea.Owner, Channel: p.Channel,
+		Link: p.Link, Log: p.Log, N: p.N,
+	}
+	if err := l.resolve(tx, account, &e); err != nil {
+		return e, err
+	}
+	switch p.Act {
+	case cardea.ActDeny:
+		return tx.Append(account, e)
+	case cardea.ActGrant:
+		return l.grant(tx, account, e)
+	case cardea.ActPrefer:
+		return l.prefer(tx, account, e)
+	case cardea.ActLink, cardea.ActUnlink:
+		return tx.Append(account, e)
+	}
+	return e, &RejectedError{cardea.RejectedUnknown}
+}
+
+// resolve replaces the base that is claimed by the one that is true. What
+// claims to have seen the future is refused, but a denial is only taken to have
+// seen nothing.
+func (l *Ledger) resolve(tx *accountdb.Tx, account cardea.AccountID, e *cardea.Entry) error {
+	a, err := tx.Account(account)
+	if err != nil {
+		return err
+	}
+	at, err := tx.HashAt(account, e.Base.Seq)
+	if err != nil {
+		return err
+	}
+	base, err := cardea.ResolveBase(e.Base, a.Head, at)
+	if err != nil && e.Act != cardea.ActDeny && e.Act != cardea.ActUnlink {
+		return &RejectedError{cardea.RejectedBase}
+	}
+	e.Base = base
+	return nil
+}
+
+func (l *Ledger) grant(tx *accountdb.Tx, account cardea.AccountID, e cardea.Entry) (cardea.Entry, error) {
+	if reason := l.admit(e); reason != "" {
+		return e, &RejectedError{reason}
+	}
+	e, err := tx.Append(account, e)
+	if err != nil {
+		return e, err
+	}
+	return e, l.fits(tx, account)
+}
+
+// admit says why a grant can not count, or nothing.
+func (l *Ledger) admit(e cardea.Entry) cardea.Rejected {
+	cat, _ := l.Catalogue.Current()
+	terms, ok := cat.Terms(e.Key)
+	purpose, _ := cat.Purpose(e.Key.Purpose())
+	local := terms.Class == cardea.ClassC || terms.Class == cardea.ClassL
+	switch {
+	case !ok || terms.Class == cardea.ClassN:
+		return cardea.RejectedUnknown
+	case e.Version != terms.Version || !purpose.ShowsNotice(e.Notice):
+		return cardea.RejectedNotice
+	case e.Channel == cardea.ChannelDevice && (!local || e.Scope.Everywhere()):
+		return cardea.RejectedConfirm
+	case e.Channel != cardea.ChannelDevice && e.Channel != cardea.ChannelPortal:
+		return cardea.RejectedConfirm
+	}
+	return ""
+}
+
+func (l *Ledger) prefer(tx *accountdb.Tx, account cardea.AccountID, e cardea.Entry) (cardea.Entry, error) {
+	cat, _ := l.Catalogue.Current()
+	def, ok := cat.Preference(e.Preference)
+	if !ok {
+		return e, &RejectedError{cardea.RejectedUnknown}
+	}
+	value, err := def.Parse(string(e.Value))
+	if err != nil {
+		return e, &RejectedError{cardea.RejectedValue}
+	}
+	e.Value = value
+	stands, err := tx.Setting(account, e.Preference, e.Scope)
+	if err != nil {
+		return e, err
+	}
+	if !def.Settles(stands, e) {
+		return e, &RejectedError{cardea.RejectedConflict}
+	}
+	if e, err = tx.Append(account, e); err != nil {
+		return e, err
+	}
+	if err := tx.Settle(account, e); err != nil {
+		return e, err
+	}
+	return e, l.fits(tx, account)
+}
+
+// fits refuses what a live link could no longer be told.
+func (l *Ledger) fits(tx *accountdb.Tx, account cardea.AccountID) error {
+	links, err := tx.Links(account)
+	if err != nil {
+		return err
+	}
+	cat, _ := l.Catalogue.Current()
+	for _, link := range links {
+		if link.State != accountdb.LinkLive {
+			continue
+		}
+		body, err := Body(tx, cat, link)
+		if err != nil {
+			return err
+		}
+		if _, err := Fit(body); err != nil {
+			return err
+		}
+	}
+	return nil
+}

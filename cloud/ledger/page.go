@@ -1,0 +1,179 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// A Page is what the owner is asked and has answered, at one moment. Head goes
+// with every answer: it is what the owner had seen when they gave it.
+type Page struct {
+	Head        cardea.Position
+	Choices     []Choice
+	Preferences []PreferenceChoice
+}
+
+// A Choice is one purpose.
+type Choice struct {
+	Purpose cardea.Purpose
+	Text    cardea.Text
+	Notice  cardea.Hash // of the text, in the language shown
+	Facets  []FacetChoice
+}
+
+// A FacetChoice is one question and what stands for it on the whole account.
+// OffOn are the devices on which it was stopped apart.
+type FacetChoice struct {
+	Key      cardea.Key
+	Question string
+	Standing cardea.Consent
+	OffOn    []Place
+}
+
+// A Place is a device of the account on which something stands apart.
+type Place struct {
+	Device   cardea.DeviceID
+	Name     string
+	Standing cardea.Consent
+}
+
+// A PreferenceChoice is one preference and its value on the whole account.
+type PreferenceChoice struct {
+	Def   cardea.PreferenceDef
+	Title string
+	Value cardea.Value
+}
+
+// Page reads what the owner of the account is asked, in a language of the
+// catalogue or else in its first: what concerns the kinds of devices they have,
+// or everything while they have none.
+func (l *Ledger) Page(ctx context.Context, account cardea.AccountID, language string) (Page, error) {
+	var page Page
+	err := l.DB.View(ctx, func(tx *accountdb.Tx) (err error) {
+		page, err = l.page(tx, account, language)
+		return err
+	})
+	if err != nil {
+		return page, fmt.Errorf("consents page: %w", err)
+	}
+	return page, nil
+}
+
+func (l *Ledger) page(tx *accountdb.Tx, account cardea.AccountID, language string) (Page, error) {
+	cat, _ := l.Catalogue.Current()
+	if !slices.Contains(cat.Languages, language) {
+		language = cat.Languages[0]
+	}
+	a, err := tx.Account(account)
+	if err != nil {
+		return Page{}, err
+	}
+	fold, err := foldAccount(tx, account)
+	if err != nil {
+		return Page{}, err
+	}
+	places, kinds, err := places(tx, account)
+	if err != nil {
+		return Page{}, err
+	}
+	page := Page{Head: a.Head}
+	for _, p := range cat.Purposes {
+		if len(kinds) == 0 || slices.ContainsFunc(kinds, p.On) {
+			page.Choices = append(page.Choices, choice(cat, fold, p, language, places))
+		}
+	}
+	page.Preferences, err = preferenceChoices(tx, cat, account, kinds, language)
+	return page, err
+}
+
+func choice(cat *cardea.Catalogue, fold *cardea.Consents, p cardea.Purpose, language string, places []Place) Choice {
+	c := Choice{Purpose: p, Text: p.Texts[language], Notice: p.Notice(language)}
+	for _, key := range p.Keys() {
+		terms, _ := cat.Terms(key)
+		f := FacetChoice{Key: key, Question: c.Text.Facets[key.Facet()], Standing: fold.Anywhere(key, terms)}
+		off := fold.OffOn(key, terms)
+		for _, place := range places {
+			if slices.Contains(off, place.Device) {
+				place.Standing = fold.On(place.Device, key, terms)
+				f.OffOn = append(f.OffOn, place)
+			}
+		}
+		c.Facets = append(c.Facets, f)
+	}
+	return c
+}
+
+// places lists the account's live devices by name, and their kinds.
+func places(tx *accountdb.Tx, account cardea.AccountID) ([]Place, []cardea.DeviceKind, error) {
+	links, err := tx.Links(account)
+	if err != nil {
+		return nil, nil, err
+	}
+	var places []Place
+	var kinds []cardea.DeviceKind
+	for _, link := range links {
+		if link.State != accountdb.LinkLive {
+			continue
+		}
+		name, err := tx.LinkName(link)
+		if err != nil {
+			return nil, nil, err
+		}
+		device, err := tx.Device(link.Device)
+		if err != nil {
+			return nil, nil, err
+		}
+		places = append(places, Place{Device: link.Device, Name: name})
+		kinds = append(kinds, device.Kind)
+	}
+	return places, kinds, nil
+}
+
+func preferenceChoices(tx *accountdb.Tx, cat *cardea.Catalogue, account cardea.AccountID, kinds []cardea.DeviceKind, language string) ([]PreferenceChoice, error) {
+	var out []PreferenceChoice
+	for _, def := range cat.Preferences {
+		if len(kinds) > 0 && !slices.ContainsFunc(kinds, def.On) {
+			continue
+		}
+		stands, err := tx.Setting(account, def.Key, cardea.Scope{})
+		if err != nil {
+			return nil, err
+		}
+		c := PreferenceChoice{Def: def, Title: def.Titles[language], Value: def.Resolve(stands, nil).Value}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// Standing is what stands of a key on the whole account and the cloud's time,
+// for the brand's own servers. The key of no purpose is cardea.ReasonUnknown.
+func (l *Ledger) Standing(ctx context.Context, subject string, key cardea.Key) (c cardea.Consent, now cardea.Millis, err error) {
+	err = l.DB.View(ctx, func(tx *accountdb.Tx) error {
+		a, err := tx.AccountBySubject(subject)
+		if err != nil {
+			return err
+		}
+		now = tx.Millis()
+		cat, _ := l.Catalogue.Current()
+		terms, ok := cat.Terms(key)
+		if !ok {
+			c = cardea.Consent{Key: key, Reason: cardea.ReasonUnknown}
+			return nil
+		}
+		fold, err := foldAccount(tx, a.ID)
+		if err != nil {
+			return err
+		}
+		c = fold.Anywhere(key, terms)
+		return nil
+	})
+	if err != nil && !errors.Is(err, accountdb.ErrNotFound) {
+		err = fmt.Errorf("standing: %w", err)
+	}
+	return c, now, err
+}
