@@ -102,6 +102,18 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, f func(*Tx) error) error {
 	return nil
 }
 
+// Attempt runs f as a part of the transaction that leaves no trace if it fails,
+// while the rest of the transaction stands.
+func (tx *Tx) Attempt(f func() error) error {
+	if err := tx.exec(`SAVEPOINT attempt`); err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		return errors.Join(err, tx.exec(`ROLLBACK TO attempt`), tx.exec(`RELEASE attempt`))
+	}
+	return tx.exec(`RELEASE attempt`)
+}
+
 // migrate applies the migrations the database has not seen, each in one
 // transaction with the note that it was applied.
 func (db *DB) migrate(ctx context.Context) error {

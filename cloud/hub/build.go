@@ -1,0 +1,101 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/ledger"
+	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// lease is how long a statement may be relied on at most without a word from
+// the cloud, whatever its classes allow.
+const lease = 30 * 24 * time.Hour
+
+// current rebuilds the link's statement if the ledger or the catalogue have
+// moved since it was built, and stores its bytes under a new revision. If the
+// content came out the same, the revision stays: the device already has it.
+func (h *Hub) current(tx *accountdb.Tx, link accountdb.Link) (accountdb.Link, error) {
+	cat, catalogue := h.Ledger.Catalogue.Current()
+	account, err := tx.Account(link.Account)
+	if err != nil {
+		return link, err
+	}
+	if link.Revision > 0 && link.Built == account.Head && link.Catalogue == catalogue {
+		return link, nil
+	}
+	body, err := ledger.Body(tx, cat, link)
+	if err != nil {
+		return link, fmt.Errorf("build statement: %w", err)
+	}
+	encoded, err := fit(body)
+	if err != nil {
+		return link, fmt.Errorf("build statement: %w", err)
+	}
+	link.Built, link.Catalogue = account.Head, catalogue
+	return h.store(tx, link, encoded)
+}
+
+// store puts the bytes under the next revision, unless they are the newest
+// already.
+func (h *Hub) store(tx *accountdb.Tx, link accountdb.Link, encoded []byte) (accountdb.Link, error) {
+	sum := wire.BodyHash(encoded)
+	newest, err := tx.Statement(link.ID, link.Revision)
+	if err != nil && !errors.Is(err, accountdb.ErrNotFound) {
+		return link, err
+	}
+	if newest.BodyHash != sum {
+		link.Revision++
+		s := accountdb.Statement{Revision: link.Revision, Body: encoded, BodyHash: sum}
+		if err := tx.PutStatement(link.ID, s); err != nil {
+			return link, fmt.Errorf("store statement: %w", err)
+		}
+	}
+	return link, tx.SetBuilt(link.ID, link.Revision, link.Built, link.Catalogue)
+}
+
+// fit leaves preferences out of a body that a grown catalogue has made too big:
+// what is denied must always be said.
+func fit(body cardea.Body) ([]byte, error) {
+	encoded, err := ledger.Fit(body)
+	if _, tooBig := errors.AsType[*ledger.RejectedError](err); tooBig {
+		body.Preferences = nil
+		return ledger.Fit(body)
+	}
+	return encoded, err
+}
+
+// statement is the newest statement of a current link, to be sent.
+func (h *Hub) statement(tx *accountdb.Tx, link accountdb.Link) (outgoing, error) {
+	s, err := tx.Statement(link.ID, link.Revision)
+	if err != nil {
+		return outgoing{}, fmt.Errorf("newest statement: %w", err)
+	}
+	key, err := tx.LinkKey(link.ID)
+	if err != nil {
+		return outgoing{}, err
+	}
+	now := tx.Millis()
+	return outgoing{key: key, down: cardea.Down{
+		V: cardea.Version, Device: link.Device, Link: link.ID, Revision: link.Revision,
+		Head: link.Built, Time: now, Lease: now.Add(lease), Seen: link.Seen, Rejected: link.Rejected,
+		BodyHash: s.BodyHash, Body: s.Body, Closed: link.State == accountdb.LinkClosed,
+	}}, nil
+}
+
+// answer is the statement, or only a renewal for a device that has proved to
+// hold it.
+func (h *Hub) answer(tx *accountdb.Tx, link accountdb.Link, up cardea.Up) (outgoing, error) {
+	o, err := h.statement(tx, link)
+	if err != nil {
+		return o, err
+	}
+	o.down.Nonce = up.Nonce
+	if up.Have.Revision == link.Revision && up.Have.BodyHash == o.down.BodyHash {
+		o.down.Body = nil
+	}
+	return o, nil
+}

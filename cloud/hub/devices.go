@@ -1,0 +1,225 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// The bound on what a device can still do with what it was told lies this much
+// after the statement itself has gone stale: an access token lives ten minutes
+// and a clock may be a little off.
+const (
+	tokenLife = 10 * time.Minute
+	margin    = 2 * time.Second
+)
+
+// A State says how far a device has come with what the owner decided.
+type State string
+
+// The states of a device.
+const (
+	StateApplied State = "applied" // it has proved to hold the newest statement
+	StateWaiting State = "waiting" // it has not, but what it holds allows nothing that is denied now
+	StateStops   State = "stops"   // what it may hold still allows something denied now, until StopsBy
+	StateLeaving State = "leaving" // it was unlinked and has not confirmed
+)
+
+// A Device is one link as its owner and the brand see it.
+type Device struct {
+	Link     cardea.LinkID
+	Device   cardea.DeviceID
+	Grant    string
+	Name     string
+	Kind     cardea.DeviceKind
+	Model    string
+	Serial   string
+	Created  time.Time
+	LastSeen time.Time // zero if never; to the minute
+	Online   bool
+	Forked   bool
+
+	State     State
+	Revision  uint64    // of the newest statement
+	Applied   uint64    // the revision it has proved to hold
+	AppliedAt time.Time // when that proof came; zero if never
+	// StopsBy is the instant at which even a device that hears nothing more has
+	// stopped what is denied now: the latest of Stops.
+	StopsBy time.Time
+	Stops   map[cardea.Key]time.Time
+}
+
+// Devices lists the account's devices that have not left, oldest first.
+func (h *Hub) Devices(ctx context.Context, account cardea.AccountID) ([]Device, error) {
+	var out []Device
+	err := h.DB.Update(ctx, func(tx *accountdb.Tx) error {
+		out = nil
+		links, err := tx.Links(account)
+		if err != nil {
+			return err
+		}
+		for _, link := range links {
+			if link.State == accountdb.LinkClosed {
+				continue
+			}
+			if link, err = h.current(tx, link); err != nil {
+				return err
+			}
+			d, err := h.device(tx, link)
+			if err != nil {
+				return err
+			}
+			out = append(out, d)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("devices: %w", err)
+	}
+	return out, nil
+}
+
+func (h *Hub) device(tx *accountdb.Tx, link accountdb.Link) (Device, error) {
+	row, err := tx.Device(link.Device)
+	if err != nil {
+		return Device{}, err
+	}
+	name, err := tx.LinkName(link)
+	if err != nil {
+		return Device{}, err
+	}
+	d := Device{
+		Link: link.ID, Device: link.Device, Grant: link.Grant, Name: name, Kind: row.Kind, Model: row.Model, Serial: row.Serial,
+		Created: link.Created.Time(), Online: h.Pipe.Connected(link.Device), Forked: link.Forked,
+		Revision: link.Revision, Applied: link.Have.Revision, State: StateApplied,
+	}
+	if link.LastSeen > 0 {
+		d.LastSeen = link.LastSeen.Time()
+	}
+	if link.Applied > 0 {
+		d.AppliedAt = link.Applied.Time()
+	}
+	if link.Have.Revision == link.Revision {
+		return d, nil
+	}
+	return d, h.bound(tx, link, &d)
+}
+
+// bound works out until when a device that has not confirmed may still act on
+// what it holds.
+func (h *Hub) bound(tx *accountdb.Tx, link accountdb.Link, d *Device) error {
+	held, err := tx.Statements(link.ID)
+	if err != nil {
+		return err
+	}
+	if d.Stops, err = stops(held); err != nil {
+		return err
+	}
+	d.State = StateWaiting
+	for _, at := range d.Stops {
+		d.State = StateStops
+		if at.After(d.StopsBy) {
+			d.StopsBy = at
+		}
+	}
+	if link.State == accountdb.LinkClosing {
+		d.State = StateLeaving
+	}
+	return nil
+}
+
+// stops says, for every key that the newest of the statements no longer gives
+// and an earlier one did, when the last device holding one of those has
+// stopped. The statement that first denied the key was built no earlier than
+// the denial was committed, and nothing that gives it was renewed since.
+func stops(held []accountdb.Statement) (map[cardea.Key]time.Time, error) {
+	out := map[cardea.Key]time.Time{}
+	stale := map[cardea.Key]time.Duration{} // longest staleness of a yes so far
+	given := map[cardea.Key]bool{}          // in the statement before
+	for _, s := range held {
+		body, err := wire.DecodeBody(s.Body)
+		if err != nil {
+			return nil, fmt.Errorf("statement %d: %w", s.Revision, err)
+		}
+		now := map[cardea.Key]bool{}
+		for _, c := range body.Consents {
+			if c.Given() && c.Class != cardea.ClassN {
+				now[c.Key] = true
+				stale[c.Key] = max(stale[c.Key], time.Duration(c.Staleness)*time.Second)
+			}
+		}
+		for key := range given {
+			if !now[key] {
+				out[key] = s.Created.Add(stale[key] + tokenLife + margin)
+			}
+		}
+		for key := range now {
+			delete(out, key)
+		}
+		given = now
+	}
+	return out, nil
+}
+
+// Unlink ends a link from the owner's side. The device is ordered to forget it;
+// until it confirms the link is leaving. Its tokens end at once.
+func (h *Hub) Unlink(ctx context.Context, account cardea.AccountID, id cardea.LinkID) error {
+	var link accountdb.Link
+	err := h.DB.Update(ctx, func(tx *accountdb.Tx) (err error) {
+		if link, err = h.owned(tx, account, id); err != nil || link.State != accountdb.LinkLive {
+			return err
+		}
+		e := cardea.Entry{
+			Decision: cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActUnlink},
+			Scope:    cardea.Scope{Device: link.Device}, By: cardea.Owner, Channel: cardea.ChannelPortal, Link: id,
+		}
+		if _, err := tx.Append(account, e); err != nil {
+			return err
+		}
+		return tx.SetState(id, accountdb.LinkClosing, cardea.NewID[cardea.OrderID]())
+	})
+	if err != nil {
+		return fmt.Errorf("unlink: %w", err)
+	}
+	h.Wake(account)
+	if err := h.Revoke(ctx, account, link.Grant); err != nil {
+		return fmt.Errorf("unlink: revoke tokens: %w", err)
+	}
+	return nil
+}
+
+// ConfirmFork lets a forked link be given again what the ledger gives: the owner
+// says that the device in their hands is the right one.
+func (h *Hub) ConfirmFork(ctx context.Context, account cardea.AccountID, id cardea.LinkID) error {
+	err := h.DB.Update(ctx, func(tx *accountdb.Tx) error {
+		link, err := h.owned(tx, account, id)
+		if err != nil || !link.Forked {
+			return err
+		}
+		if err := tx.SetForked(id, false); err != nil {
+			return err
+		}
+		if err := tx.SetBuilt(id, link.Revision, cardea.Position{}, link.Catalogue); err != nil {
+			return err
+		}
+		return tx.Audit(account, "owner", "fork confirmed", id.String())
+	})
+	if err != nil {
+		return fmt.Errorf("confirm device: %w", err)
+	}
+	h.Wake(account)
+	return nil
+}
+
+// owned reads a link of this account; another account's is not found.
+func (h *Hub) owned(tx *accountdb.Tx, account cardea.AccountID, id cardea.LinkID) (accountdb.Link, error) {
+	link, err := tx.Link(id)
+	if err == nil && link.Account != account {
+		return link, accountdb.ErrNotFound
+	}
+	return link, err
+}

@@ -1,0 +1,291 @@
+// Package hub keeps devices in step with the ledger.
+//
+// Every report is handled in one transaction that holds the account: verify,
+// consume the device's log, fold, rebuild the statement if it is not built from
+// the account's head and the catalogue in force, store its bytes, commit; then
+// answer. A link is renewed only if its device has proved to hold the newest
+// statement and that statement is current, so nothing withdrawn is ever
+// renewed. There are no dirty flags and no acknowledgements but the device's
+// own signed reports.
+//
+// A change in the ledger wakes the hub, which builds and sends to devices that
+// are connected, again after 1, 2, 4, 8 and 16 s while they have not confirmed,
+// and then leaves it to them: they report by themselves. Delivery is never
+// taken for application.
+package hub
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/ledger"
+	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// A Pipe carries sealed messages to devices. It is trusted with nothing: it may
+// lose, repeat, delay and reorder.
+type Pipe interface {
+	// Publish hands a message over and does not wait for its delivery.
+	Publish(device cardea.DeviceID, payload []byte) error
+	// Connected reports whether the device can be reached at this moment.
+	Connected(device cardea.DeviceID) bool
+	// Kick ends the device's connection.
+	Kick(device cardea.DeviceID)
+}
+
+// Config is what a hub works with.
+type Config struct {
+	DB     *accountdb.DB
+	Ledger *ledger.Ledger
+	Pipe   Pipe
+	// Signer signs statements; its key stands in KeyList, which Root signed.
+	Signer  crypto.Signer
+	KeyList []byte
+	Root    *ecdsa.PublicKey
+	// Revoke ends a pairing's grant, so that its tokens are refreshed no more.
+	Revoke func(ctx context.Context, account cardea.AccountID, grant string) error
+	// UpURL and BrokerURL are where devices reach the cloud.
+	UpURL, BrokerURL string
+	Log              *slog.Logger
+}
+
+// A Hub is safe for concurrent use. Run must be running for changes to be sent.
+type Hub struct {
+	Config
+	kick chan struct{} // one slot
+
+	mu    sync.Mutex
+	awake map[cardea.AccountID]push // what is to be sent, and when
+	sent  map[cardea.LinkID]sent    // what was just sent, so that it is not sent twice at once
+}
+
+// A sent statement is on its way until the device could have answered.
+type sent struct {
+	revision uint64
+	at       time.Time
+}
+
+// flight is how long a statement is given before it is sent again.
+const flight = 800 * time.Millisecond
+
+// A push is one account's turn to be sent to.
+type push struct {
+	due     time.Time
+	attempt int
+}
+
+// attempts is how often a change is sent before it is left to the device.
+const attempts = 6
+
+// sweep is how often devices that are connected but behind are looked for.
+const sweep = 10 * time.Second
+
+// New makes a hub and lets the ledger wake it.
+func New(c Config) *Hub {
+	h := &Hub{Config: c, kick: make(chan struct{}, 1), awake: map[cardea.AccountID]push{}, sent: map[cardea.LinkID]sent{}}
+	c.Ledger.Wake = h.Wake
+	return h
+}
+
+// Wake has the account's devices told what is new, soon. It never blocks.
+func (h *Hub) Wake(account cardea.AccountID) {
+	h.mu.Lock()
+	h.awake[account] = push{due: time.Now()}
+	h.mu.Unlock()
+	select {
+	case h.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run sends until ctx ends.
+func (h *Hub) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweep)
+	defer tick.Stop()
+	h.sweep(ctx)
+	for {
+		timer := time.NewTimer(h.sendDue(ctx))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-h.kick:
+		case <-timer.C:
+		case <-tick.C:
+			h.sweep(ctx)
+		}
+		timer.Stop()
+	}
+}
+
+// sendDue sends to every account whose turn has come and returns how long until
+// the next one's.
+func (h *Hub) sendDue(ctx context.Context) time.Duration {
+	now := time.Now()
+	h.mu.Lock()
+	turns := maps.Clone(h.awake)
+	h.mu.Unlock()
+	wait := time.Hour
+	for account, p := range turns {
+		if p.due.After(now) {
+			wait = min(wait, p.due.Sub(now))
+			continue
+		}
+		next, again := h.send(ctx, account, p)
+		h.mu.Lock()
+		switch {
+		case h.awake[account] != p: // woken meanwhile: a new turn stands there
+			wait = 0
+		case again:
+			h.awake[account] = next
+			wait = min(wait, next.due.Sub(now))
+		default:
+			delete(h.awake, account)
+		}
+		h.mu.Unlock()
+	}
+	return wait
+}
+
+// send tells an account's devices what is new and says when to look again.
+func (h *Hub) send(ctx context.Context, account cardea.AccountID, p push) (push, bool) {
+	waiting, err := h.tell(ctx, account)
+	if err != nil && ctx.Err() == nil {
+		h.Log.ErrorContext(ctx, "statements not sent", "err", err)
+		waiting = true
+	}
+	if !waiting || p.attempt+1 >= attempts {
+		return push{}, false
+	}
+	return push{due: p.due.Add(time.Second << p.attempt), attempt: p.attempt + 1}, true
+}
+
+// tell brings every link of the account up to date and publishes to those whose
+// device is connected and has not confirmed. It reports whether there are such.
+func (h *Hub) tell(ctx context.Context, account cardea.AccountID) (waiting bool, err error) {
+	var out []outgoing
+	err = h.DB.Update(ctx, func(tx *accountdb.Tx) error {
+		out = nil
+		links, err := tx.Links(account)
+		if err != nil {
+			return err
+		}
+		for _, link := range links {
+			if link.State == accountdb.LinkClosed {
+				continue
+			}
+			if link, err = h.current(tx, link); err != nil {
+				return err
+			}
+			if link.Have.Revision == link.Revision || !h.Pipe.Connected(link.Device) {
+				continue
+			}
+			o, err := h.statement(tx, link)
+			if err != nil {
+				return err
+			}
+			out = append(out, o)
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("tell devices: %w", err)
+	}
+	for _, o := range out {
+		if h.flying(o) {
+			continue
+		}
+		if err := h.publish(o); err != nil {
+			h.Log.WarnContext(ctx, "not published", "device", o.down.Device, "err", err)
+		}
+	}
+	return len(out) > 0, nil
+}
+
+// An outgoing message is decided in a transaction and signed after its commit.
+type outgoing struct {
+	down cardea.Down
+	key  wire.LinkKey
+}
+
+func (h *Hub) publish(o outgoing) error {
+	sealed, err := h.seal(o)
+	if err != nil {
+		return err
+	}
+	h.note(o)
+	return h.Pipe.Publish(o.down.Device, sealed)
+}
+
+// note remembers that a statement is on its way.
+func (h *Hub) note(o outgoing) {
+	if o.down.Renewal() {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sent[o.down.Link] = sent{o.down.Revision, time.Now()}
+}
+
+// flying reports whether the same statement was sent a moment ago, and forgets
+// the marks that no longer matter.
+func (h *Hub) flying(o outgoing) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.sent, func(_ cardea.LinkID, s sent) bool { return time.Since(s.at) > flight })
+	return h.sent[o.down.Link].revision == o.down.Revision
+}
+
+func (h *Hub) seal(o outgoing) ([]byte, error) {
+	sealed, _, err := wire.SealDown(o.down, h.Signer, o.key)
+	if err != nil {
+		return nil, fmt.Errorf("seal for %s: %w", o.down.Device, err)
+	}
+	return sealed, nil
+}
+
+// sweep wakes the accounts that have a connected device which is behind: what a
+// node that died was about to send, and what a new catalogue changes.
+func (h *Hub) sweep(ctx context.Context) {
+	err := h.DB.View(ctx, func(tx *accountdb.Tx) error {
+		_, catalogue := h.Ledger.Catalogue.Current()
+		accounts, err := tx.Behind(catalogue)
+		if err != nil {
+			return err
+		}
+		for _, account := range accounts {
+			if err := h.wakeIfReachable(tx, account); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		h.Log.ErrorContext(ctx, "sweep", "err", err)
+	}
+}
+
+func (h *Hub) wakeIfReachable(tx *accountdb.Tx, account cardea.AccountID) error {
+	links, err := tx.Links(account)
+	if err != nil {
+		return err
+	}
+	for _, link := range links {
+		h.mu.Lock()
+		_, already := h.awake[account]
+		h.mu.Unlock()
+		if !already && link.State != accountdb.LinkClosed && h.Pipe.Connected(link.Device) {
+			h.Wake(account)
+			return nil
+		}
+	}
+	return nil
+}

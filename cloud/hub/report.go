@@ -1,0 +1,244 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/ledger"
+	"github.com/cardea-id/cardea/internal/jose"
+	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// ErrUnknownLink: a report on a link the cloud does not know. It is answered by
+// a signed "unknown", never by an order to erase.
+var ErrUnknownLink = errors.New("unknown link")
+
+// seenEvery is how fine "last seen" is kept: renewals write nothing else.
+const seenEvery = time.Minute
+
+// maxRejected bounds what of a device's log is listed as rejected, so that a
+// message stays within its size.
+const maxRejected = 16
+
+// Handle takes one sealed report, whichever way it came, and returns the sealed
+// answer. Who sent it is proven by its signature alone. With ErrUnknownLink the
+// answer is the signed word that the link is not known; with any other error
+// there is none.
+func (h *Hub) Handle(ctx context.Context, sealed []byte) ([]byte, error) {
+	id, err := wire.PeekUp(sealed)
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	up, err := h.open(ctx, id, sealed)
+	if errors.Is(err, accountdb.ErrNotFound) {
+		answer, err := wire.SignUnknown(sealed, id, h.Signer)
+		return answer, errors.Join(ErrUnknownLink, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	done, err := h.take(ctx, up)
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	h.note(done.answer)
+	h.after(ctx, done)
+	return h.seal(done.answer)
+}
+
+// open verifies a report with the key of its link's device.
+func (h *Hub) open(ctx context.Context, id cardea.LinkID, sealed []byte) (up cardea.Up, err error) {
+	var link accountdb.Link
+	var device accountdb.Device
+	var key [32]byte
+	err = h.DB.View(ctx, func(tx *accountdb.Tx) error {
+		if link, err = tx.Link(id); err != nil {
+			return err
+		}
+		if device, err = tx.Device(link.Device); err != nil {
+			return err
+		}
+		key, err = tx.LinkKey(id)
+		return err
+	})
+	if err != nil {
+		return up, err
+	}
+	pub, err := jose.ParseJWK(device.PublicKey)
+	if err != nil {
+		return up, err
+	}
+	return wire.OpenUp(sealed, link.Device, id, key, pub)
+}
+
+// A taken report is what its transaction came to.
+type taken struct {
+	link    accountdb.Link
+	changed bool // the ledger has grown
+	closed  bool // the device has left
+	answer  outgoing
+}
+
+// take is the one transaction in which a report is handled.
+func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
+	err = h.DB.Update(ctx, func(tx *accountdb.Tx) error {
+		t = taken{}
+		link, err := tx.Link(up.Link)
+		if err != nil {
+			return err
+		}
+		before := link
+		before.Rejected = slices.Clone(link.Rejected)
+		if err := h.consume(tx, &link, up, &t); err != nil {
+			return err
+		}
+		if link, err = h.current(tx, link); err != nil {
+			return err
+		}
+		if err := h.confirm(tx, &link, up); err != nil {
+			return err
+		}
+		if reported(before, link) {
+			if err := tx.SetReported(link); err != nil {
+				return err
+			}
+		}
+		t.link = link
+		t.answer, err = h.answer(tx, link, up)
+		return err
+	})
+	return t, err
+}
+
+// reported tells whether a report has changed what is kept of the link.
+func reported(a, b accountdb.Link) bool {
+	return a.Have != b.Have || a.Applied != b.Applied || a.LastSeen != b.LastSeen || a.Clock != b.Clock ||
+		a.Forked != b.Forked || a.Seen != b.Seen || !slices.Equal(a.Rejected, b.Rejected)
+}
+
+// consume takes every entry of the device's log that was not consumed before:
+// it is folded, or listed as rejected with its reason.
+func (h *Hub) consume(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up, t *taken) error {
+	var failed error
+	fresh, err := cardea.Fresh(up.Entries, func(n uint64) cardea.Hash {
+		hash, err := tx.LogHash(link.ID, up.Log, n)
+		failed = errors.Join(failed, err)
+		return hash
+	})
+	if failed != nil {
+		return failed
+	}
+	if errors.Is(err, cardea.ErrForked) {
+		return h.fork(tx, link)
+	}
+	if len(fresh) > 0 {
+		link.Rejected = nil
+	}
+	for _, e := range fresh {
+		if err := h.consumeEntry(tx, link, up, e, t); err != nil {
+			return fmt.Errorf("entry %d: %w", e.N, err)
+		}
+	}
+	link.Seen, err = tx.SeenOf(link.ID, up.Log)
+	return err
+}
+
+func (h *Hub) consumeEntry(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up, e cardea.LogEntry, t *taken) error {
+	if err := tx.PutLogHash(link.ID, up.Log, e.N, e.Hash()); err != nil {
+		return err
+	}
+	err := tx.Attempt(func() error {
+		_, err := h.Ledger.Take(tx, link.Account, ledger.Proposal{
+			Decision: e.Decision(), Channel: cardea.ChannelDevice, Scope: e.Scope(link.Device),
+			Link: link.ID, Log: up.Log, N: e.N,
+		})
+		return err
+	})
+	if rejected, ok := errors.AsType[*ledger.RejectedError](err); ok {
+		if len(link.Rejected) < maxRejected {
+			link.Rejected = append(link.Rejected, cardea.Rejection{Event: e.Event, Reason: rejected.Reason})
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t.changed = true
+	if e.Act != cardea.ActUnlink || link.State == accountdb.LinkClosed {
+		return nil
+	}
+	t.closed, link.State = true, accountdb.LinkClosed
+	return tx.SetState(link.ID, accountdb.LinkClosed, link.CloseOrder)
+}
+
+// fork marks a link whose log was met with other content. Nothing is given on
+// it until the owner confirms.
+func (h *Hub) fork(tx *accountdb.Tx, link *accountdb.Link) error {
+	if link.Forked {
+		return nil
+	}
+	link.Forked = true
+	link.Built = cardea.Position{} // what it was told must be built again
+	if err := tx.SetForked(link.ID, true); err != nil {
+		return err
+	}
+	return tx.Audit(link.Account, "device", "forked", link.ID.String())
+}
+
+// confirm notes what the device has proved to have applied. A revision beyond
+// the newest was issued by a database that is no more: the next one goes above
+// it, so that the device will take it.
+func (h *Hub) confirm(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up) error {
+	now := tx.Millis()
+	if now.Sub(link.LastSeen) > seenEvery {
+		link.LastSeen = now
+	}
+	link.Clock = up.Clock
+	if up.Have.Revision > link.Revision {
+		return h.jump(tx, link, up.Have.Revision)
+	}
+	if up.Have == link.Have || up.Have.Revision == 0 {
+		return nil
+	}
+	held, err := tx.Statement(link.ID, up.Have.Revision)
+	if errors.Is(err, accountdb.ErrNotFound) || err == nil && held.BodyHash != up.Have.BodyHash {
+		return h.jump(tx, link, link.Revision)
+	}
+	if err != nil {
+		return err
+	}
+	link.Have, link.Applied, link.LastSeen = up.Have, now, now
+	return tx.DropStatements(link.ID, up.Have.Revision)
+}
+
+// jump issues the newest content again under a revision above held.
+func (h *Hub) jump(tx *accountdb.Tx, link *accountdb.Link, held uint64) error {
+	newest, err := tx.Statement(link.ID, link.Revision)
+	if err != nil {
+		return err
+	}
+	newest.Revision, link.Revision = held+1, held+1
+	if err := tx.PutStatement(link.ID, newest); err != nil {
+		return err
+	}
+	return tx.SetBuilt(link.ID, link.Revision, link.Built, link.Catalogue)
+}
+
+// after does what a commit asks for: other devices hear of what was decided,
+// and a pairing that ended loses its tokens and its connection.
+func (h *Hub) after(ctx context.Context, t taken) {
+	if t.changed {
+		h.Wake(t.link.Account)
+	}
+	if !t.closed {
+		return
+	}
+	if err := h.Revoke(ctx, t.link.Account, t.link.Grant); err != nil {
+		h.Log.ErrorContext(ctx, "grant not revoked", "err", err)
+	}
+}
