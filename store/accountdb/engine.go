@@ -79,3 +79,10 @@ func (e *engine) close() error {
 	}
 	return errors.Join(append(errs, e.lock.Close())...)
 }
+
+// Pragma reads one of SQLite's settings of this connection.
+func (tx *Tx) Pragma(name string) (string, error) {
+	var value string
+	err := tx.row(`PRAGMA ` + name).Scan(&value)
+	return value, err
+}

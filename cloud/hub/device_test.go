@@ -1,0 +1,250 @@
+package hub_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/catalogue"
+	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/cloud/ledger"
+	"github.com/cardea-id/cardea/internal/jose"
+	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/store/accountdb"
+	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
+)
+
+// A house is a hub on a real database with one account.
+type house struct {
+	t       testing.TB
+	db      *accountdb.DB
+	ledger  *ledger.Ledger
+	hub     *hub.Hub
+	pipe    *pipe
+	account accountdb.Account
+	keys    wire.KeyList
+	revoked []string
+}
+
+// pipe keeps what is published; who is connected is the test's choice.
+type pipe struct {
+	mu        sync.Mutex
+	connected map[cardea.DeviceID]bool
+	sent      chan []byte
+}
+
+func (p *pipe) Publish(_ cardea.DeviceID, payload []byte) error {
+	p.sent <- payload
+	return nil
+}
+
+func (p *pipe) Connected(d cardea.DeviceID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.connected[d]
+}
+
+func (p *pipe) connect(d cardea.DeviceID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.connected[d] = true
+}
+
+func (p *pipe) Kick(cardea.DeviceID) {}
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func shippedCatalogue(t testing.TB) *cardea.Catalogue {
+	t.Helper()
+	text, err := os.ReadFile("../../testdata/catalogue.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cat, err := catalogue.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cat
+}
+
+func newHouse(t testing.TB) *house {
+	t.Helper()
+	db := accountdbtest.Open(t)
+	root, signer := newKey(t), newKey(t)
+	h := &house{
+		t: t, db: db, account: accountdbtest.Account(t, db),
+		pipe: &pipe{connected: map[cardea.DeviceID]bool{}, sent: make(chan []byte, 100)},
+		keys: wire.KeyList{Version: 1, Keys: []*ecdsa.PublicKey{&signer.PublicKey}, NotAfter: 4102444800000},
+	}
+	list, err := wire.SignKeyList(h.keys, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.ledger = &ledger.Ledger{DB: db, Catalogue: catalogue.New(shippedCatalogue(t))}
+	h.hub = hub.New(hub.Config{
+		DB: db, Ledger: h.ledger, Pipe: h.pipe, Signer: signer, KeyList: list, Root: &root.PublicKey,
+		Revoke: func(_ context.Context, _ cardea.AccountID, grant string) error {
+			h.revoked = append(h.revoked, grant)
+			return nil
+		},
+		UpURL: "http://127.0.0.1/v1/up", BrokerURL: "tcp://127.0.0.1:1883",
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	return h
+}
+
+// run lets the hub send until the test ends.
+func (h *house) run() {
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { h.hub.Run(ctx) })
+	h.t.Cleanup(func() { stop(); wg.Wait() })
+}
+
+// A device speaks the protocol by the book, without an agent.
+type device struct {
+	*house
+	signer crypto.Signer
+	id     cardea.DeviceID
+	link   cardea.LinkID
+	key    wire.LinkKey
+	log    cardea.Log
+	have   cardea.Have
+	head   cardea.Position
+	body   cardea.Body
+}
+
+func (h *house) pair(grant string) *device {
+	h.t.Helper()
+	key := newKey(h.t)
+	d := &device{house: h, signer: key, id: cardea.DeviceID(jose.Thumbprint(&key.PublicKey)), log: cardea.NewLog()}
+	joined, err := h.hub.Join(context.Background(), hub.Joining{
+		Account: h.account.ID, Grant: grant, Thumbprint: string(d.id), PublicKey: jose.JWK(&key.PublicKey),
+		Name: "Kitchen speaker", Kind: "speaker", Model: "One", Serial: "0042",
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	d.link, d.key = joined.Link, joined.LinkKey
+	sealed, err := base64.RawURLEncoding.DecodeString(joined.Down)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	d.apply(d.open(sealed))
+	return d
+}
+
+func (d *device) open(sealed []byte) cardea.Down {
+	d.t.Helper()
+	down, _, err := wire.OpenDown(sealed, d.id, d.link, d.key, d.keys.Trust())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return down
+}
+
+func (d *device) apply(down cardea.Down) cardea.Down {
+	d.t.Helper()
+	d.head = down.Head
+	if !down.Renewal() {
+		body, err := wire.DecodeBody(down.Body)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		d.body, d.have = body, cardea.Have{Revision: down.Revision, BodyHash: down.BodyHash}
+	}
+	log, err := d.log.Acknowledge(down.Seen)
+	if err == nil {
+		d.log = log
+	}
+	return down
+}
+
+func (d *device) report() []byte {
+	d.t.Helper()
+	up := cardea.Up{
+		V: cardea.Version, Device: d.id, Links: []cardea.LinkID{d.link}, Link: d.link, Log: d.log.ID,
+		Have: d.have, Clock: cardea.ClockSynced, Entries: d.log.Entries,
+	}
+	rand.Read(up.Nonce[:])
+	rand.Read(up.Boot[:])
+	sealed, err := wire.SealUp(up, d.signer, d.key)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return sealed
+}
+
+// sync sends one report and applies its answer.
+func (d *device) sync() cardea.Down {
+	d.t.Helper()
+	answer, err := d.hub.Handle(context.Background(), d.report())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return d.apply(d.open(answer))
+}
+
+func (d *device) say(e cardea.LogEntry) {
+	e.Event, e.Base = cardea.NewID[cardea.EventID](), d.head
+	if e.Reach == "" {
+		e.Reach = cardea.ReachDevice
+	}
+	d.log = d.log.Append(e)
+}
+
+func (d *device) consent(key cardea.Key) cardea.Consent {
+	for _, c := range d.body.Consents {
+		if c.Key == key {
+			return c
+		}
+	}
+	return cardea.Consent{Reason: cardea.ReasonUnknown}
+}
+
+func (d *device) wants(key cardea.Key, reason cardea.Reason) {
+	d.t.Helper()
+	if got := d.consent(key).Reason; got != reason {
+		d.t.Errorf("%s stands as %q on the device, want %q", key, got, reason)
+	}
+}
+
+// decide is the owner in the portal, who has seen everything so far.
+func (h *house) decide(act cardea.Act, key cardea.Key, scope cardea.Scope) {
+	h.t.Helper()
+	page, err := h.ledger.Page(context.Background(), h.account.ID, "en")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.decideOn(page, act, key, scope); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// decideOn is the owner with a page that may be old.
+func (h *house) decideOn(page ledger.Page, act cardea.Act, key cardea.Key, scope cardea.Scope) error {
+	cat, _ := h.ledger.Catalogue.Current()
+	purpose, _ := cat.Purpose(key.Purpose())
+	d := cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: act, Key: key, Base: page.Head}
+	if act == cardea.ActGrant {
+		d.Version, d.Notice = purpose.Version, purpose.Notice("en")
+	}
+	_, err := h.ledger.Decide(context.Background(), h.account.ID, cardea.ChannelPortal, scope, d)
+	return err
+}

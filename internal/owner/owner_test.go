@@ -1,0 +1,76 @@
+package owner_test
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/cardea-id/cardea/internal/owner"
+)
+
+const shop = `<html><head><title>no</title></head><body>
+<section><h2>Tea</h2><form method="post" action="/buy"><input type="hidden" name="what" value="tea">
+<input name="note" value=""><input type="checkbox" name="gift" value="1">
+<select name="size"><option value="s">S</option><option value="l" selected>L</option></select>
+<button name="do" value="yes">Buy</button><button name="do" value="no" formaction="/leave">Leave</button></form></section>
+<section><h2>Cake</h2><form method="post" action="/buy"><input type="hidden" name="what" value="cake">
+<button name="do" value="yes">Buy</button></form></section>
+<p>Ready at <time datetime="2026-01-02T03:04:05Z">then</time></p></body></html>`
+
+func serve(t *testing.T) *httptest.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "seen", Value: "1"})
+		fmt.Fprint(w, shop)
+	})
+	mux.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
+		r.ParseForm()
+		_, err := r.Cookie("seen")
+		fmt.Fprintf(w, "<p>%s %s cookie=%t origin=%t site=%s", r.URL.Path, html.EscapeString(r.PostForm.Encode()), err == nil,
+			strings.HasSuffix(r.Header.Get("Origin"), r.Host), r.Header.Get("Sec-Fetch-Site"))
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestPress(t *testing.T) {
+	s := serve(t)
+	for _, test := range []struct{ words, near, want string }{
+		{"Buy", "Cake", "/buy do=yes&what=cake cookie=true origin=true site=same-origin"},
+		{"buy", "Tea", "/buy do=yes&note=please&size=l&what=tea cookie=true origin=true site=same-origin"},
+		{"Leave", "", "/leave do=no&note=please&size=l&what=tea cookie=true origin=true site=same-origin"},
+	} {
+		o := owner.New(nil)
+		if err := o.Open(t.Context(), s.URL); err != nil {
+			t.Fatal(err)
+		}
+		o.Fill("note", "please")
+		o.Fill("nowhere", "not sent")
+		if err := o.Press(t.Context(), test.words, test.near); err != nil {
+			t.Fatal(err)
+		}
+		if o.Text() != test.want {
+			t.Errorf("%s near %s: %s\nwant %s", test.words, test.near, o.Text(), test.want)
+		}
+	}
+}
+
+func TestWhatIsNotThereIsNotPressed(t *testing.T) {
+	s := serve(t)
+	o := owner.New(nil)
+	if err := o.Open(t.Context(), s.URL); err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range []string{"Steal", "Tea"} {
+		if err := o.Press(t.Context(), words, ""); err == nil {
+			t.Errorf("pressed %q", words)
+		}
+	}
+	if got := o.Times(); len(got) != 1 || got[0] != "2026-01-02T03:04:05Z" {
+		t.Errorf("times = %v", got)
+	}
+}

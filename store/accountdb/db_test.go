@@ -1,0 +1,240 @@
+package accountdb_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/store/accountdb"
+	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
+)
+
+func update(t *testing.T, db *accountdb.DB, f func(*accountdb.Tx) error) {
+	t.Helper()
+	if err := db.Update(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func denial(key cardea.Key) cardea.Entry {
+	return cardea.Entry{
+		Decision: cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActDeny, Key: key},
+		By:       cardea.Owner, Channel: cardea.ChannelPortal,
+	}
+}
+
+func TestLockedByAnother(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cloud.db")
+	key := accountdb.NewKey()
+	accountdbtest.OpenAt(t, path, key)
+	_, err := accountdb.Open(t.Context(), path, key)
+	if !errors.Is(err, accountdb.ErrLocked) || !strings.Contains(err.Error(), "stop the other process") {
+		t.Errorf("second open: %v, want ErrLocked with the remedy", err)
+	}
+}
+
+func TestNewerSchema(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cloud.db")
+	key := accountdb.NewKey()
+	db, err := accountdb.Open(t.Context(), path, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := raw.Exec(`INSERT INTO schema_version (version) VALUES (999)`); err != nil {
+		t.Fatal(err)
+	}
+	raw.Close()
+	if _, err := accountdb.Open(t.Context(), path, key); !errors.Is(err, accountdb.ErrNewer) {
+		t.Errorf("open: %v, want ErrNewer", err)
+	}
+}
+
+func TestDurableSettings(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cloud.db")
+	db := accountdbtest.OpenAt(t, path, accountdb.NewKey())
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"} {
+		update(t, db, func(tx *accountdb.Tx) error {
+			got, err := tx.Pragma(pragma)
+			if got != want {
+				t.Errorf("%s = %s, want %s", pragma, got, want)
+			}
+			return err
+		})
+	}
+}
+
+func TestAppendChains(t *testing.T) {
+	db := accountdbtest.Open(t)
+	a := accountdbtest.Account(t, db)
+	for i := range 5 {
+		update(t, db, func(tx *accountdb.Tx) error {
+			e, err := tx.Append(a.ID, denial("recommendations/use"))
+			if e.Position.Seq != uint64(i+1) {
+				t.Errorf("seq = %d, want %d", e.Position.Seq, i+1)
+			}
+			return err
+		})
+	}
+	update(t, db, func(tx *accountdb.Tx) error {
+		entries, err := tx.Decisions(a.ID, 2)
+		if len(entries) != 3 || entries[0].Position.Seq != 3 {
+			t.Errorf("decisions after 2: %d", len(entries))
+		}
+		return err
+	})
+}
+
+func TestSameEventTwiceIsRefused(t *testing.T) {
+	db := accountdbtest.Open(t)
+	a := accountdbtest.Account(t, db)
+	e := denial("recommendations/use")
+	update(t, db, func(tx *accountdb.Tx) error { _, err := tx.Append(a.ID, e); return err })
+	if err := db.Update(t.Context(), func(tx *accountdb.Tx) error { _, err := tx.Append(a.ID, e); return err }); err == nil {
+		t.Error("the same event was appended twice")
+	}
+}
+
+// What fails within a transaction leaves no trace, and an attempt that fails
+// takes only itself back.
+func TestAttempt(t *testing.T) {
+	db := accountdbtest.Open(t)
+	a := accountdbtest.Account(t, db)
+	broken := errors.New("broken")
+	update(t, db, func(tx *accountdb.Tx) error {
+		if _, err := tx.Append(a.ID, denial("analytics/use")); err != nil {
+			return err
+		}
+		err := tx.Attempt(func() error {
+			if _, err := tx.Append(a.ID, denial("marketing/marketing")); err != nil {
+				return err
+			}
+			return broken
+		})
+		if !errors.Is(err, broken) {
+			t.Errorf("attempt: %v", err)
+		}
+		return nil
+	})
+	err := db.Update(t.Context(), func(tx *accountdb.Tx) error {
+		tx.Append(a.ID, denial("presence/use"))
+		return broken
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("update: %v", err)
+	}
+	update(t, db, func(tx *accountdb.Tx) error {
+		entries, err := tx.Entries(a.ID, 0)
+		if len(entries) != 1 || entries[0].Key != "analytics/use" {
+			t.Errorf("ledger holds %d entries", len(entries))
+		}
+		return err
+	})
+}
+
+func TestValuesAreSealedAndCommitted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cloud.db")
+	key := accountdb.NewKey()
+	db := accountdbtest.OpenAt(t, path, key)
+	a := accountdbtest.Account(t, db)
+	secret := cardea.Value(`"a very personal value"`)
+	update(t, db, func(tx *accountdb.Tx) error {
+		e, err := tx.Append(a.ID, cardea.Entry{Decision: cardea.Decision{
+			Event: cardea.NewID[cardea.EventID](), Act: cardea.ActPrefer, Preference: "language", Value: secret,
+		}})
+		if err != nil {
+			return err
+		}
+		if err := tx.SetName(a.ID, "Personal Name"); err != nil {
+			return err
+		}
+		return tx.Settle(a.ID, e)
+	})
+	update(t, db, func(tx *accountdb.Tx) error {
+		s, err := tx.Setting(a.ID, "language", cardea.Scope{})
+		if err != nil {
+			return err
+		}
+		name, err := tx.Name(a.ID)
+		if s.Value != secret || name != "Personal Name" {
+			t.Errorf("read back %q, %q", s.Value, name)
+		}
+		return err
+	})
+	for _, suffix := range []string{"", "-wal"} {
+		file, err := os.ReadFile(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{"very personal", "Personal Name"} {
+			if bytes.Contains(file, []byte(text)) {
+				t.Errorf("%q stands in clear in cloud.db%s", text, suffix)
+			}
+		}
+	}
+}
+
+func TestWrongMasterKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cloud.db")
+	db, err := accountdb.Open(t.Context(), path, accountdb.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := accountdbtest.Account(t, db)
+	update(t, db, func(tx *accountdb.Tx) error { return tx.SetName(a.ID, "x") })
+	db.Close()
+	db = accountdbtest.OpenAt(t, path, accountdb.NewKey())
+	err = db.View(t.Context(), func(tx *accountdb.Tx) error { _, err := tx.Name(a.ID); return err })
+	if err == nil || !strings.Contains(err.Error(), "wrong key") {
+		t.Errorf("name under another master key: %v", err)
+	}
+}
+
+func TestChangesFeed(t *testing.T) {
+	db := accountdbtest.Open(t)
+	a, b := accountdbtest.Account(t, db), accountdbtest.Account(t, db)
+	for i := range 6 {
+		account := []cardea.AccountID{a.ID, b.ID}[i%2]
+		update(t, db, func(tx *accountdb.Tx) error { _, err := tx.Append(account, denial("analytics/use")); return err })
+	}
+	var seen []string
+	var cursor uint64
+	for range 4 {
+		update(t, db, func(tx *accountdb.Tx) error {
+			changes, err := tx.Changes(cursor, 2)
+			for _, c := range changes {
+				cursor = c.Cursor
+				seen = append(seen, fmt.Sprint(c.Subject == a.Subject, c.Entry.Position.Seq))
+			}
+			return err
+		})
+	}
+	if got, want := strings.Join(seen, " "), "true 1 false 1 true 2 false 2 true 3 false 3"; got != want {
+		t.Errorf("feed = %s, want %s", got, want)
+	}
+}
+
+func TestErrorsAreTold(t *testing.T) {
+	db := accountdbtest.Open(t)
+	err := db.View(context.Background(), func(tx *accountdb.Tx) error {
+		if _, err := tx.Account(cardea.NewID[cardea.AccountID]()); !errors.Is(err, accountdb.ErrNotFound) {
+			t.Errorf("unknown account: %v", err)
+		}
+		_, err := tx.Link(cardea.NewID[cardea.LinkID]())
+		return err
+	})
+	if !errors.Is(err, accountdb.ErrNotFound) {
+		t.Errorf("unknown link: %v", err)
+	}
+}
