@@ -31,6 +31,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/wire"
 )
 
 const (
@@ -216,7 +217,7 @@ func (b *Broker) Addr() net.Addr { return b.addr }
 // Publish sends a message to a device if it is connected. It does not wait and
 // a nil error is no receipt.
 func (b *Broker) Publish(device cardea.DeviceID, payload []byte) error {
-	if err := b.nc.Publish(subject(device, "down"), payload); err != nil {
+	if err := b.nc.Publish(subject(wire.DownTopic(device)), payload); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
 	return nil
@@ -228,7 +229,7 @@ func (b *Broker) Publish(device cardea.DeviceID, payload []byte) error {
 // share a broker, each message goes to one of them.
 func (b *Broker) OnUp(handle func(device cardea.DeviceID, payload []byte)) error {
 	queue := make(chan *nats.Msg, waiting)
-	if _, err := b.nc.ChanQueueSubscribe(subject("*", "up"), "cardea", queue); err != nil {
+	if _, err := b.nc.ChanQueueSubscribe(subject(wire.UpTopic("*")), "cardea", queue); err != nil {
 		return fmt.Errorf("subscribe to reports: %w", err)
 	}
 	if err := b.nc.Flush(); err != nil {
@@ -268,17 +269,11 @@ func (b *Broker) Connected(device cardea.DeviceID) bool { return b.door.connecte
 // it first: a connect under way meets one of the two.
 func (b *Broker) Kick(device cardea.DeviceID) { b.door.kick(device) }
 
-// subject is the NATS form of the topic cardea/1/{device}/{way}: a device id
-// is base64url and so has no character that NATS would replace.
-func subject(device cardea.DeviceID, way string) string {
-	return "cardea.1." + string(device) + "." + way
-}
+// subject is the NATS form of a topic. A device id is base64url and so has no
+// character that NATS would replace.
+func subject(topic string) string { return strings.ReplaceAll(topic, "/", ".") }
 
 func sender(subject string) (cardea.DeviceID, bool) {
-	parts := strings.Split(subject, ".")
-	if len(parts) != 4 {
-		return "", false
-	}
-	device, err := cardea.ParseDeviceID(parts[2])
+	device, err := wire.ParseUpTopic(strings.ReplaceAll(subject, ".", "/"))
 	return device, err == nil
 }

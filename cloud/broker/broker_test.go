@@ -23,6 +23,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/broker"
+	"github.com/cardea-id/cardea/internal/wire"
 )
 
 const patience = 10 * time.Second
@@ -552,4 +553,12 @@ func BenchmarkRoundTrip(b *testing.B) {
 	b.ReportMetric(float64(p50.Microseconds()), "p50-us")
 	b.ReportMetric(float64(p99.Microseconds()), "p99-us")
 	fmt.Printf("device to cloud and back: n %d, p50 %s, p99 %s\n", len(took), p50, p99)
+}
+
+// TestTopics: the subjects of the broker are the topics of the protocol.
+func TestTopics(t *testing.T) {
+	d := newDevice()
+	if wire.UpTopic(d) != topic(d, "up") || wire.DownTopic(d) != topic(d, "down") {
+		t.Errorf("%s and %s are other topics than are tested here", wire.UpTopic(d), wire.DownTopic(d))
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/wire"
 )
 
 const (
@@ -82,8 +83,8 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 	c.RegisterUser(&server.User{
 		Username: string(device), ConnectionDeadline: end,
 		Permissions: &server.Permissions{
-			Publish:   &server.SubjectPermission{Allow: []string{subject(device, "up")}},
-			Subscribe: &server.SubjectPermission{Allow: []string{subject(device, "down")}},
+			Publish:   &server.SubjectPermission{Allow: []string{subject(wire.UpTopic(device))}},
+			Subscribe: &server.SubjectPermission{Allow: []string{subject(wire.DownTopic(device))}},
 		},
 	})
 	return true

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"go.yaml.in/yaml/v3"
@@ -85,7 +86,10 @@ func Hash(cat *cardea.Catalogue) cardea.Hash {
 
 // A Holder holds the catalogue in force. Any number of readers may ask for it
 // while it is replaced. What Current returns is shared: change nothing in it.
-type Holder struct{ now atomic.Pointer[held] }
+type Holder struct {
+	now     atomic.Pointer[held]
+	putting sync.Mutex
+}
 
 type held struct {
 	cat  *cardea.Catalogue
@@ -105,7 +109,7 @@ func (h *Holder) Current() (*cardea.Catalogue, cardea.Hash) {
 	return now.cat, now.hash
 }
 
-// Replace puts another catalogue in force at once.
+// Replace puts another catalogue in force at once, and only in this process.
 func (h *Holder) Replace(cat *cardea.Catalogue) {
 	h.now.Store(&held{cat: cat, hash: Hash(cat)})
 }

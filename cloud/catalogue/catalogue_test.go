@@ -11,6 +11,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/catalogue"
+	"github.com/cardea-id/cardea/internal/wire"
 )
 
 func shipped(t testing.TB) []byte {
@@ -54,7 +55,11 @@ func TestShippedCatalogue(t *testing.T) {
 		}
 	}
 	for _, kind := range []cardea.DeviceKind{"speaker", "car"} {
-		t.Logf("everything given on a %s: at most %d bytes", kind, catalogue.BodyBytes(cat, kind))
+		n, err := catalogue.BodyBytes(cat, kind)
+		if err != nil || n == 0 || n > wire.MaxBodyBytes/2 {
+			t.Errorf("everything given on a %s takes %d bytes (%v), want room for more purposes", kind, n, err)
+		}
+		t.Logf("everything given on a %s: at most %d bytes", kind, n)
 	}
 }
 
@@ -129,16 +134,29 @@ func TestParseLimits(t *testing.T) {
 }
 
 func TestTooMuchToAsk(t *testing.T) {
-	cat := parse(t, []byte(small))
-	first := cat.Purposes[0]
-	for i := range 100 {
-		first.ID = cardea.PurposeID(fmt.Sprintf("a_purpose_with_a_long_name_%d", i))
-		cat.Purposes = append(cat.Purposes, first)
+	bad := func(why string, grow func(cat *cardea.Catalogue)) {
+		cat := parse(t, []byte(small))
+		grow(cat)
+		err := catalogue.Check(cat)
+		if !errors.Is(err, cardea.ErrInvalidCatalogue) || !strings.Contains(err.Error(), "ask for less") {
+			t.Errorf("%s: %v, want it refused", why, err)
+		}
 	}
-	err := catalogue.Check(cat)
-	if !errors.Is(err, cardea.ErrInvalidCatalogue) || !strings.Contains(err.Error(), "ask for less") {
-		t.Errorf("%v, want too big", err)
-	}
+	bad("many purposes", func(cat *cardea.Catalogue) {
+		p := cat.Purposes[0]
+		for i := range 100 {
+			p.ID = cardea.PurposeID(fmt.Sprintf("a_purpose_with_a_long_name_%d", i))
+			cat.Purposes = append(cat.Purposes, p)
+		}
+	})
+	bad("long texts as preferences", func(cat *cardea.Catalogue) {
+		d := cat.Preferences[0]
+		d.Type, d.Purpose = cardea.TypeString, ""
+		for i := range 6 {
+			d.Key = cardea.PreferenceKey(fmt.Sprintf("text_%d", i))
+			cat.Preferences = append(cat.Preferences, d)
+		}
+	})
 }
 
 func TestFollows(t *testing.T) {

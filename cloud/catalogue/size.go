@@ -1,24 +1,24 @@
 package catalogue
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/wire"
 )
-
-// MaxBodyBytes is the room a catalogue may take in a statement: the rest of
-// cardea.MaxMessageBytes is for the envelope, rejections and orders.
-const MaxBodyBytes = 6 << 10
 
 // checkSize refuses a catalogue under which an owner who says yes to all
 // could not be sent their own decisions.
 func checkSize(cat *cardea.Catalogue) error {
 	for _, kind := range kinds(cat) {
-		if n := BodyBytes(cat, kind); n > MaxBodyBytes {
-			return fmt.Errorf("%w: everything given on a %.40q takes %d bytes of a statement, over %d: ask for less",
-				cardea.ErrInvalidCatalogue, kind, n, MaxBodyBytes)
+		if _, err := BodyBytes(cat, kind); err != nil {
+			return fmt.Errorf("%w: what can be given on a %.40q does not fit into a statement: ask for less: %w",
+				cardea.ErrInvalidCatalogue, kind, err)
 		}
 	}
 	return nil
@@ -36,46 +36,55 @@ func kinds(cat *cardea.Catalogue) []cardea.DeviceKind {
 	return slices.Compact(all)
 }
 
-// BodyBytes is an upper bound of the encoded body, in bytes, of a device of
-// the kind on which every key is given and every preference set to its longest
-// value. Numbers count as the largest that CBOR writes.
-func BodyBytes(cat *cardea.Catalogue, kind cardea.DeviceKind) int {
-	const (
-		identity = 1 + 1 + 2*(1+3) + 32 + 256 // a reference and a name
-		lists    = 1 + 3*(1+3)                // the body's map and three arrays
-		orders   = 4 * (1 + 2*(1+2) + 16 + 16)
-		consent  = 1 + 7 + 3 + 5 + 1 + 10 + 15 + 9 + 2 + 5 // all but the key
-		setting  = 1 + 3 + 3 + 3 + 15                      // all but key and value
-	)
-	n := lists + identity + orders
+// BodyBytes is the size of the largest body a device of the kind can be
+// stated: its owner has the longest name, every key is given, every preference
+// has its longest value, and every number is large. It is an error if that is
+// over wire.MaxBodyBytes.
+func BodyBytes(cat *cardea.Catalogue, kind cardea.DeviceKind) (int, error) {
+	late := cardea.Point{Era: math.MaxUint32, Seq: 1 << 40}
+	body := cardea.Body{Identity: cardea.Identity{Subject: strings.Repeat("x", 22), Name: strings.Repeat("x", 128)}}
 	for _, p := range cat.Purposes {
+		if !p.On(kind) {
+			continue
+		}
 		for _, k := range p.Keys() {
-			if p.On(kind) {
-				n += consent + len(k)
-			}
+			body.Consents = append(body.Consents, cardea.Consent{
+				Key: k, Version: p.Version, Reason: cardea.ReasonGranted, Decided: late, Class: p.Class,
+				ValidUntil: cardea.MillisOf(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)),
+				Staleness:  uint32(p.MaxStaleness().Seconds()),
+			})
 		}
 	}
 	for _, d := range cat.Preferences {
-		if slices.Contains(d.Devices, kind) {
-			n += setting + len(d.Key) + longest(d)
+		if d.On(kind) {
+			body.Preferences = append(body.Preferences, cardea.Preference{Key: d.Key, Value: longest(d), Decided: late})
 		}
 	}
-	return n
+	encoded, err := wire.EncodeBody(body)
+	return len(encoded), err
 }
 
-// longest is the size of the longest value a preference can have, as JSON.
-func longest(d cardea.PreferenceDef) int {
+// longest is a value of a preference than which none is longer.
+func longest(d cardea.PreferenceDef) cardea.Value {
 	switch d.Type {
 	case cardea.TypeBool:
-		return len("false")
+		return "false"
 	case cardea.TypeInt:
-		return max(len(fmt.Sprint(d.Min)), len(fmt.Sprint(d.Max)))
+		return longer(cardea.Value(fmt.Sprint(d.Min)), cardea.Value(fmt.Sprint(d.Max)))
 	case cardea.TypeEnum:
-		n := 0
+		var v cardea.Value
 		for _, c := range d.Choices {
-			n = max(n, len(fmt.Sprintf("%q", strings.ToValidUTF8(c, "?"))))
+			quoted, _ := json.Marshal(c) // a string always has a JSON form
+			v = longer(v, cardea.Value(quoted))
 		}
-		return n
+		return v
 	}
-	return cardea.MaxValueBytes
+	return cardea.Value(`"` + strings.Repeat("x", cardea.MaxValueBytes-2) + `"`)
+}
+
+func longer(a, b cardea.Value) cardea.Value {
+	if len(a) > len(b) {
+		return a
+	}
+	return b
 }
