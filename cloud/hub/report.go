@@ -21,10 +21,6 @@ var ErrUnknownLink = errors.New("unknown link")
 // seenEvery is how fine "last seen" is kept: renewals write nothing else.
 const seenEvery = time.Minute
 
-// maxRejected bounds what of a device's log is listed as rejected, so that a
-// message stays within its size.
-const maxRejected = 16
-
 // Handle takes one sealed report, whichever way it came, and returns the sealed
 // answer. Who sent it is proven by its signature alone. With ErrUnknownLink the
 // answer is the signed word that the link is not known; with any other error
@@ -160,7 +156,7 @@ func (h *Hub) consumeEntry(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up,
 		return err
 	})
 	if rejected, ok := errors.AsType[*ledger.RejectedError](err); ok {
-		if len(link.Rejected) < maxRejected {
+		if len(link.Rejected) < wire.MaxRejected {
 			link.Rejected = append(link.Rejected, cardea.Rejection{Event: e.Event, Reason: rejected.Reason})
 		}
 		return nil

@@ -1,17 +1,13 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
-
-// MaxBodyBytes bounds an encoded body. The rest of a message, with its
-// signature, its seal and the rejections it lists, needs less than what is left
-// of cardea.MaxMessageBytes.
-const MaxBodyBytes = 6<<10 + 512
 
 // Body is everything a link's device must know now, from the ledger as it stands
 // in this transaction and the catalogue.
@@ -99,11 +95,11 @@ func preferences(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link, k
 	return out, nil
 }
 
-// Fit encodes a body within MaxBodyBytes, leaving out what is not given if it
+// Fit encodes a body within wire's limit, leaving out what is not given if it
 // must: absent is no. It is a *RejectedError if what is given is too much.
 func Fit(body cardea.Body) ([]byte, error) {
 	encoded, err := wire.EncodeBody(body)
-	if err != nil || len(encoded) <= MaxBodyBytes {
+	if !errors.Is(err, wire.ErrTooBig) {
 		return encoded, err
 	}
 	var given []cardea.Consent
@@ -113,7 +109,7 @@ func Fit(body cardea.Body) ([]byte, error) {
 		}
 	}
 	body.Consents = given
-	if encoded, err = wire.EncodeBody(body); err == nil && len(encoded) > MaxBodyBytes {
+	if encoded, err = wire.EncodeBody(body); errors.Is(err, wire.ErrTooBig) {
 		err = &RejectedError{cardea.RejectedTooBig}
 	}
 	return encoded, err

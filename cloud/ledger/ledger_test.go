@@ -1,0 +1,300 @@
+package ledger_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/catalogue"
+	"github.com/cardea-id/cardea/cloud/ledger"
+	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/store/accountdb"
+	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
+)
+
+// A desk is a ledger on a real database, one account and the shipped catalogue.
+type desk struct {
+	*testing.T
+	ledger  *ledger.Ledger
+	account accountdb.Account
+	woken   int
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	text, err := os.ReadFile("../../testdata/catalogue.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cat, err := catalogue.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := accountdbtest.Open(t)
+	d := &desk{T: t, account: accountdbtest.Account(t, db)}
+	d.ledger = &ledger.Ledger{DB: db, Catalogue: catalogue.New(cat), Wake: func(cardea.AccountID) { d.woken++ }}
+	return d
+}
+
+func (d *desk) page() ledger.Page {
+	d.Helper()
+	page, err := d.ledger.Page(d.Context(), d.account.ID, "en")
+	if err != nil {
+		d.Fatal(err)
+	}
+	return page
+}
+
+func (d *desk) facet(key cardea.Key) ledger.FacetChoice {
+	d.Helper()
+	for _, c := range d.page().Choices {
+		for _, f := range c.Facets {
+			if f.Key == key {
+				return f
+			}
+		}
+	}
+	d.Fatalf("the page does not ask %s", key)
+	return ledger.FacetChoice{}
+}
+
+func (d *desk) grant(key cardea.Key) cardea.Decision {
+	cat, _ := d.ledger.Catalogue.Current()
+	p, _ := cat.Purpose(key.Purpose())
+	return cardea.Decision{
+		Event: cardea.NewID[cardea.EventID](), Act: cardea.ActGrant, Key: key,
+		Version: p.Version, Notice: p.Notice("en"), Base: d.page().Head,
+	}
+}
+
+func (d *desk) take(channel cardea.Channel, scope cardea.Scope, decision cardea.Decision) cardea.Rejected {
+	d.Helper()
+	_, err := d.ledger.Decide(d.Context(), d.account.ID, channel, scope, decision)
+	if rejected, ok := errors.AsType[*ledger.RejectedError](err); ok {
+		return rejected.Reason
+	}
+	if err != nil {
+		d.Fatal(err)
+	}
+	return ""
+}
+
+func TestPageAsksWithoutAnswering(t *testing.T) {
+	d := newDesk(t)
+	for _, c := range d.page().Choices {
+		if c.Text.Title == "" || c.Notice.IsZero() {
+			t.Errorf("%s has no text", c.Purpose.ID)
+		}
+		for _, f := range c.Facets {
+			if f.Question == "" || f.Standing.Given() && f.Standing.Class != cardea.ClassN {
+				t.Errorf("%s: question %q, stands as %q", f.Key, f.Question, f.Standing.Reason)
+			}
+		}
+	}
+}
+
+func TestGrantAndWithdraw(t *testing.T) {
+	d := newDesk(t)
+	const key = cardea.Key("recommendations/use")
+	if r := d.take(cardea.ChannelPortal, cardea.Scope{}, d.grant(key)); r != "" {
+		t.Fatalf("rejected: %s", r)
+	}
+	if s := d.facet(key).Standing; !s.Given() || s.ValidUntil == 0 {
+		t.Errorf("stands as %+v", s)
+	}
+	d.take(cardea.ChannelPortal, cardea.Scope{}, cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActDeny, Key: key})
+	if s := d.facet(key).Standing; s.Given() || s.ValidUntil != 0 {
+		t.Errorf("after a denial that has seen nothing: %+v", s)
+	}
+	if d.woken != 2 {
+		t.Errorf("woken %d times, want 2", d.woken)
+	}
+}
+
+func TestWhoMayGrantWhat(t *testing.T) {
+	d := newDesk(t)
+	here := cardea.Scope{Device: cardea.DeviceID(strings.Repeat("A", 43))}
+	const analytics, presence = cardea.Key("product_analytics/use"), cardea.Key("presence/use")
+	for _, test := range []struct {
+		name    string
+		channel cardea.Channel
+		scope   cardea.Scope
+		key     cardea.Key
+		change  func(*cardea.Decision)
+		want    cardea.Rejected
+	}{
+		{"owner, anything asked", cardea.ChannelPortal, cardea.Scope{}, presence, nil, ""},
+		{"owner, for one device", cardea.ChannelPortal, here, presence, nil, ""},
+		{"device, class C, here", cardea.ChannelDevice, here, analytics, nil, ""},
+		{"device, class C, everywhere", cardea.ChannelDevice, cardea.Scope{}, analytics, nil, cardea.RejectedConfirm},
+		{"device, class A", cardea.ChannelDevice, here, presence, nil, cardea.RejectedConfirm},
+		{"the brand, for nobody", cardea.ChannelBrand, cardea.Scope{}, analytics, nil, cardea.RejectedConfirm},
+		{"another version", cardea.ChannelPortal, cardea.Scope{}, analytics, func(d *cardea.Decision) { d.Version++ }, cardea.RejectedNotice},
+		{"another notice", cardea.ChannelPortal, cardea.Scope{}, analytics, func(d *cardea.Decision) { d.Notice[0] ^= 1 }, cardea.RejectedNotice},
+		{"no notice", cardea.ChannelPortal, cardea.Scope{}, analytics, func(d *cardea.Decision) { d.Notice = cardea.Hash{} }, cardea.RejectedNotice},
+		{"not asked", cardea.ChannelPortal, cardea.Scope{}, "recommendations/sale", nil, cardea.RejectedUnknown},
+		{"not gated", cardea.ChannelPortal, cardea.Scope{}, "device_security/use", nil, cardea.RejectedUnknown},
+		{"from the future", cardea.ChannelPortal, cardea.Scope{}, analytics, func(d *cardea.Decision) { d.Base.Seq += 1000 }, cardea.RejectedBase},
+		{"no act", cardea.ChannelPortal, cardea.Scope{}, analytics, func(d *cardea.Decision) { d.Act = "wish" }, cardea.RejectedUnknown},
+	} {
+		decision := d.grant(test.key)
+		if test.change != nil {
+			test.change(&decision)
+		}
+		before := d.page().Head
+		got := d.take(test.channel, test.scope, decision)
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+		if moved := d.page().Head != before; moved != (test.want == "") {
+			t.Errorf("%s: ledger moved = %t", test.name, moved)
+		}
+	}
+}
+
+func TestDenialIsNeverRejected(t *testing.T) {
+	d := newDesk(t)
+	for _, decision := range []cardea.Decision{
+		{Key: "recommendations/use"},
+		{Key: "never_heard_of/use"},
+		{Key: "recommendations/use", Base: cardea.Position{Era: 9, Seq: 1 << 40, Hash: cardea.Hash{1}}},
+		{Key: "recommendations/use", Version: 44},
+	} {
+		for _, channel := range []cardea.Channel{cardea.ChannelPortal, cardea.ChannelDevice, cardea.ChannelBrand} {
+			decision.Act, decision.Event = cardea.ActDeny, cardea.NewID[cardea.EventID]()
+			if r := d.take(channel, cardea.Scope{}, decision); r != "" {
+				t.Errorf("denial of %s through %s rejected: %s", decision.Key, channel, r)
+			}
+		}
+	}
+}
+
+func TestSameEventCountsOnce(t *testing.T) {
+	d := newDesk(t)
+	decision := d.grant("recommendations/use")
+	d.take(cardea.ChannelPortal, cardea.Scope{}, decision)
+	d.take(cardea.ChannelPortal, cardea.Scope{}, decision)
+	if head := d.page().Head; head.Seq != 1 {
+		t.Errorf("the ledger has %d entries, want 1", head.Seq)
+	}
+}
+
+func TestUnknownHashHasSeenNothing(t *testing.T) {
+	d := newDesk(t)
+	const key = cardea.Key("recommendations/use")
+	d.take(cardea.ChannelPortal, cardea.Scope{}, cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActDeny, Key: key})
+	decision := d.grant(key)
+	decision.Base.Hash[3] ^= 1
+	if r := d.take(cardea.ChannelPortal, cardea.Scope{}, decision); r != "" {
+		t.Fatalf("rejected %s", r)
+	}
+	if s := d.facet(key).Standing; s.Reason != cardea.ReasonConflict {
+		t.Errorf("stands as %q, want conflict", s.Reason)
+	}
+}
+
+// What the devices could no longer be told is refused where it is asked, and
+// a denial is not.
+func TestTooBigIsRefused(t *testing.T) {
+	d := newDesk(t)
+	cat, _ := d.ledger.Catalogue.Current()
+	big := *cat
+	big.Preferences = nil
+	for i := range 12 {
+		big.Preferences = append(big.Preferences, cardea.PreferenceDef{
+			Key: cardea.PreferenceKey(fmt.Sprintf("text_%d", i)), Type: cardea.TypeString, Default: `""`,
+			Devices: []cardea.DeviceKind{"speaker"}, Titles: map[string]string{"en": "A text"},
+		})
+	}
+	d.ledger.Catalogue.Replace(&big)
+	link(d)
+	refused := 0
+	for i := range 12 {
+		r := d.take(cardea.ChannelPortal, cardea.Scope{}, cardea.Decision{
+			Event: cardea.NewID[cardea.EventID](), Act: cardea.ActPrefer, Base: d.page().Head,
+			Preference: big.Preferences[i].Key, Value: cardea.Value(`"` + strings.Repeat("x", 1000) + `"`),
+		})
+		if r == cardea.RejectedTooBig {
+			refused++
+		}
+	}
+	if refused == 0 || refused == 12 {
+		t.Errorf("%d of 12 refused", refused)
+	}
+	if r := d.take(cardea.ChannelDevice, cardea.Scope{}, cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActDeny, Key: "recommendations/use"}); r != "" {
+		t.Errorf("a denial was refused: %s", r)
+	}
+}
+
+func link(d *desk) {
+	err := d.ledger.DB.Update(d.Context(), func(tx *accountdb.Tx) error {
+		device := accountdb.Device{ID: cardea.DeviceID(strings.Repeat("A", 43)), PublicKey: []byte("{}"), Kind: "speaker"}
+		if err := tx.PutDevice(device); err != nil {
+			return err
+		}
+		l := accountdb.Link{ID: cardea.NewID[cardea.LinkID](), Account: d.account.ID, Device: device.ID, Grant: "g"}
+		return tx.CreateLink(l, wire.NewLinkKey(), "Kitchen")
+	})
+	if err != nil {
+		d.Fatal(err)
+	}
+}
+
+func TestOffOnOneDeviceIsShown(t *testing.T) {
+	d := newDesk(t)
+	link(d)
+	const key = cardea.Key("recommendations/use")
+	d.take(cardea.ChannelPortal, cardea.Scope{}, d.grant(key))
+	here := cardea.Scope{Device: cardea.DeviceID(strings.Repeat("A", 43))}
+	d.take(cardea.ChannelDevice, here, cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActDeny, Key: key, Base: d.page().Head})
+	f := d.facet(key)
+	if !f.Standing.Given() || len(f.OffOn) != 1 || f.OffOn[0].Name != "Kitchen" || f.OffOn[0].Standing.Given() {
+		t.Errorf("facet = %+v", f)
+	}
+	if r := d.take(cardea.ChannelPortal, here, d.grant(key)); r != "" {
+		t.Fatalf("rejected: %s", r)
+	}
+	if f := d.facet(key); len(f.OffOn) != 0 {
+		t.Errorf("still off on %v after it was allowed there", f.OffOn)
+	}
+}
+
+func TestStandingForTheBrand(t *testing.T) {
+	d := newDesk(t)
+	c, _, err := d.ledger.Standing(t.Context(), d.account.Subject, "recommendations/use")
+	if err != nil || c.Reason != cardea.ReasonNotAsked {
+		t.Errorf("standing = %+v, %v", c, err)
+	}
+	c, _, err = d.ledger.Standing(t.Context(), d.account.Subject, "nothing/use")
+	if err != nil || c.Reason != cardea.ReasonUnknown {
+		t.Errorf("unknown key = %+v, %v", c, err)
+	}
+	if _, _, err = d.ledger.Standing(t.Context(), "nobody", "recommendations/use"); !errors.Is(err, accountdb.ErrNotFound) {
+		t.Errorf("unknown subject: %v", err)
+	}
+}
+
+func TestPrivacyPreferenceProtects(t *testing.T) {
+	d := newDesk(t)
+	set := func(value cardea.Value, base cardea.Position) cardea.Rejected {
+		return d.take(cardea.ChannelPortal, cardea.Scope{}, cardea.Decision{
+			Event: cardea.NewID[cardea.EventID](), Act: cardea.ActPrefer, Preference: "microphone_off", Value: value, Base: base,
+		})
+	}
+	old := d.page().Head
+	if r := set("true", old); r != "" {
+		t.Fatal(r)
+	}
+	if r := set("false", old); r != cardea.RejectedConflict {
+		t.Errorf("the microphone went on by somebody who had not seen it go off: %q", r)
+	}
+	if r := set("false", d.page().Head); r != "" {
+		t.Errorf("having seen it: %s", r)
+	}
+	if r := set("true", old); r != "" {
+		t.Errorf("off again, concurrently: %s", r)
+	}
+}
