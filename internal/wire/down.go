@@ -69,7 +69,7 @@ func verifyDown(signed []byte, device cardea.DeviceID, link cardea.LinkID, trust
 		return d, malformed("a statement has a body, a renewal has none")
 	}
 	if d.Device != device || d.Link != link {
-		return d, fmt.Errorf("%w: signed for link %s", ErrForeign, d.Link)
+		return d, fmt.Errorf("%w: signed for device %s, link %s", ErrForeign, d.Device, d.Link)
 	}
 	return d, nil
 }

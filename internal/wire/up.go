@@ -89,7 +89,7 @@ func openUp(sealed []byte, device cardea.DeviceID, link cardea.LinkID, key LinkK
 		return u, err
 	}
 	if u.Device != device || u.Link != link {
-		return u, fmt.Errorf("%w: signed for link %s", ErrForeign, u.Link)
+		return u, fmt.Errorf("%w: signed for device %s, link %s", ErrForeign, u.Device, u.Link)
 	}
 	return u, nil
 }
