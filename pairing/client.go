@@ -40,6 +40,9 @@ type Client struct {
 	// CLOCK_BOOTTIME. Nil is the process's monotonic clock, which makes a code
 	// look alive for longer after a suspend; the server's word ends it then.
 	Boot func() time.Duration
+	// Trouble is told what Wait waits out, and nil when the server answers
+	// again. Nil is nobody.
+	Trouble func(error)
 	// Log gets what went wrong on the way and was survived. Nil is silence.
 	Log *slog.Logger
 
@@ -148,7 +151,24 @@ func (c *Client) Poll(ctx context.Context, code Secret) (Tokens, error) {
 // refresh token leaves the old one in use. [InvalidGrant] means that the grant
 // has ended.
 func (c *Client) Refresh(ctx context.Context, refresh Secret) (Tokens, error) {
+	return c.RefreshFor(ctx, refresh, "", "")
+}
+
+// RefreshFor is Refresh for an access token of one audience and a part of the
+// granted scope; empty is what was granted. An audience that is an absolute URI
+// is asked for as RFC 8707, Section 2 says, another by its name in "audience",
+// as RFC 8693 has it. A server that knows neither gives a token for another
+// audience: whoever asked has to look.
+func (c *Client) RefreshFor(ctx context.Context, refresh Secret, audience, scope string) (Tokens, error) {
 	form := url.Values{"grant_type": {GrantRefreshToken}, "refresh_token": {refresh.Reveal()}, "client_id": {c.ClientID}}
+	if scope != "" {
+		form.Set("scope", scope)
+	}
+	if u, err := url.Parse(audience); err == nil && u.IsAbs() {
+		form.Set("resource", audience)
+	} else if audience != "" {
+		form.Set("audience", audience)
+	}
 	t, err := c.tokens(ctx, form, 0)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("refresh the tokens: %w", err)

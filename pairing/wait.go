@@ -40,9 +40,7 @@ func (c *Client) Wait(ctx context.Context, a Authorization) (Tokens, error) {
 		if final(err) {
 			return Tokens{}, err
 		}
-		if !HasCode(err, AuthorizationPending) && !HasCode(err, SlowDown) {
-			c.log().WarnContext(ctx, "poll failed, trying again", "err", err)
-		}
+		c.tell(ctx, err)
 		now := c.boot()
 		if now >= end {
 			return Tokens{}, ErrExpired
@@ -50,6 +48,19 @@ func (c *Client) Wait(ctx context.Context, a Authorization) (Tokens, error) {
 		if err := sleep(ctx, p.pause(err, now-begun, end-now)); err != nil {
 			return Tokens{}, err
 		}
+	}
+}
+
+// tell passes on what is in the way, or that nothing is.
+func (c *Client) tell(ctx context.Context, err error) {
+	if HasCode(err, AuthorizationPending) || HasCode(err, SlowDown) {
+		err = nil
+	}
+	if err != nil {
+		c.log().WarnContext(ctx, "poll failed, trying again", "err", err)
+	}
+	if c.Trouble != nil {
+		c.Trouble(err)
 	}
 }
 

@@ -16,6 +16,8 @@ type Pairing struct {
 	Issuer        string
 	Authorization pairing.Authorization
 	Started       time.Time       // on the device's own clock, which may be wrong
+	Boot          string          // the boot in which BootTime counts
+	BootTime      time.Duration   // on the boot clock, when the code was given
 	Tokens        *pairing.Tokens // redeemed, and not joined yet
 }
 
