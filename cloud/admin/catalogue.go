@@ -7,7 +7,6 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/catalogue"
 	"github.com/cardea-id/cardea/internal/web"
-	"github.com/cardea-id/cardea/store/accountdb"
 )
 
 const mediaYAML = "application/yaml" // RFC 9512
@@ -35,11 +34,11 @@ func (a *api) putCatalogue(w http.ResponseWriter, r *http.Request, by caller) er
 // getCatalogue answers the YAML that was put last.
 func (a *api) getCatalogue(w http.ResponseWriter, r *http.Request, _ caller) error {
 	text, err := catalogue.Source(r.Context(), a.Ledger.DB)
-	if errors.Is(err, accountdb.ErrNotFound) {
-		return web.Errorf(http.StatusNotFound, "no_catalogue", "no catalogue was put yet")
-	}
 	if err != nil {
 		return err
+	}
+	if text == nil {
+		return web.Errorf(http.StatusNotFound, "no_catalogue", "no catalogue was put yet")
 	}
 	w.Header().Set("Content-Type", mediaYAML)
 	w.Header().Set("Cache-Control", "no-store")

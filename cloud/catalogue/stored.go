@@ -1,6 +1,7 @@
 package catalogue
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,23 +15,28 @@ import (
 // kept, because a grant names the hash of the text it agreed to.
 const (
 	metaCurrent  = "catalogue"          // YAML
+	metaActor    = "catalogue actor"    // who put it
 	metaPurposes = "catalogue purposes" // JSON: the last version of each purpose there ever was
 	metaEver     = "catalogue "         // + hash: YAML
 )
 
-// Open holds the catalogue that is in force in the database. If there is none
-// yet, first is put in force, as YAML.
-func Open(ctx context.Context, db *accountdb.DB, first []byte) (*Holder, error) {
-	text, err := Source(ctx, db)
-	if errors.Is(err, accountdb.ErrNotFound) {
+// actorFile has put what stands in the file that is read at start.
+const actorFile = "file"
+
+// Open holds the catalogue in force. It is the one of the file, as YAML, unless
+// somebody has put another one since the file was first read; file may be
+// empty if the database has a catalogue.
+func Open(ctx context.Context, db *accountdb.DB, file []byte) (*Holder, error) {
+	text, by, err := stored(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	if text == nil || by == actorFile && len(file) > 0 && !bytes.Equal(text, file) {
 		h := new(Holder)
-		if err := h.Put(ctx, db, first, "start"); err != nil {
+		if err := h.Put(ctx, db, file, actorFile); err != nil {
 			return nil, err
 		}
 		return h, nil
-	}
-	if err != nil {
-		return nil, err
 	}
 	cat, err := Parse(text)
 	if err != nil {
@@ -39,16 +45,31 @@ func Open(ctx context.Context, db *accountdb.DB, first []byte) (*Holder, error) 
 	return New(cat), nil
 }
 
-// Source is the YAML of the catalogue in force, as it was put.
-func Source(ctx context.Context, db *accountdb.DB) (text []byte, err error) {
+// Source is the YAML of the catalogue in force, as it was put; nil if none
+// was.
+func Source(ctx context.Context, db *accountdb.DB) ([]byte, error) {
+	text, _, err := stored(ctx, db)
+	return text, err
+}
+
+// stored reads the catalogue and who put it, both empty if nobody did.
+func stored(ctx context.Context, db *accountdb.DB) (text []byte, by string, err error) {
 	err = db.View(ctx, func(tx *accountdb.Tx) error {
+		actor, err := tx.Meta(metaActor)
+		if err != nil {
+			return err
+		}
+		by = string(actor)
 		text, err = tx.Meta(metaCurrent)
 		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("read catalogue: %w", err)
+	if errors.Is(err, accountdb.ErrNotFound) {
+		return nil, "", nil
 	}
-	return text, nil
+	if err != nil {
+		return nil, "", fmt.Errorf("read catalogue: %w", err)
+	}
+	return text, by, nil
 }
 
 // Put puts a catalogue in force, durably and at once, and notes who did it. It
@@ -102,7 +123,7 @@ func store(tx *accountdb.Tx, past, next *cardea.Catalogue, text []byte, actor st
 		return err
 	}
 	hash := Hash(next).String()
-	for name, value := range map[string][]byte{metaCurrent: text, metaPurposes: known, metaEver + hash: text} {
+	for name, value := range map[string][]byte{metaCurrent: text, metaActor: []byte(actor), metaPurposes: known, metaEver + hash: text} {
 		if err := tx.SetMeta(name, value); err != nil {
 			return err
 		}

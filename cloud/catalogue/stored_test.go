@@ -33,19 +33,32 @@ func open(t *testing.T, db *accountdb.DB, first string) *catalogue.Holder {
 
 func TestOpen(t *testing.T) {
 	db := openDB(t)
-	if _, err := catalogue.Source(t.Context(), db); !errors.Is(err, accountdb.ErrNotFound) {
-		t.Errorf("%v, want no catalogue at first", err)
+	if text, err := catalogue.Source(t.Context(), db); text != nil || err != nil {
+		t.Errorf("%q %v, want no catalogue at first", text, err)
 	}
-	if _, err := catalogue.Open(t.Context(), db, []byte("x: 1")); !errors.Is(err, cardea.ErrInvalidCatalogue) {
-		t.Errorf("%v, want a bad first catalogue refused", err)
+	for _, bad := range []string{"", "x: 1"} {
+		if _, err := catalogue.Open(t.Context(), db, []byte(bad)); !errors.Is(err, cardea.ErrInvalidCatalogue) {
+			t.Errorf("%q: %v, want it refused as the first catalogue", bad, err)
+		}
 	}
 	_, first := open(t, db, small).Current()
-	_, again := open(t, db, string(shipped(t))).Current()
-	if again != first {
-		t.Error("the file was read again although the database has a catalogue")
+	if _, again := open(t, db, "").Current(); again != first {
+		t.Error("what the database has is not in force without a file")
 	}
 	if text, err := catalogue.Source(t.Context(), db); err != nil || string(text) != small {
 		t.Errorf("Source: %v", err)
+	}
+
+	// The file counts again when it was edited, until somebody puts another.
+	h := open(t, db, string(shipped(t)))
+	if _, edited := h.Current(); edited == first {
+		t.Error("an edited file is not in force")
+	}
+	if err := h.Put(t.Context(), db, []byte(small), "brand test"); err != nil {
+		t.Fatal(err)
+	}
+	if _, now := open(t, db, string(shipped(t))).Current(); now != first {
+		t.Error("the file undid what was put")
 	}
 }
 
