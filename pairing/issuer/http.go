@@ -1,0 +1,105 @@
+package issuer
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/web"
+	"github.com/cardea-id/cardea/pairing"
+)
+
+func (i *Issuer) routes() {
+	i.mux = http.NewServeMux()
+	i.mux.Handle("POST "+PathDeviceAuthorization, i.endpoint(i.authorizeDevice))
+	i.mux.Handle("POST "+PathToken, i.endpoint(i.token))
+	i.mux.HandleFunc("GET "+PathJWKS, func(w http.ResponseWriter, r *http.Request) {
+		web.JSON(w, http.StatusOK, i.config.Tokens.JWKS())
+	})
+	i.mux.HandleFunc("GET "+pairing.WellKnownOAuth, i.metadata)
+	i.mux.HandleFunc("GET "+pairing.WellKnownOIDC, i.metadata)
+}
+
+// ServeHTTP answers the paths of this package and 404 for all others.
+func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) { i.mux.ServeHTTP(w, r) }
+
+// A request is one form sent to an endpoint, with what was checked about it.
+type request struct {
+	*http.Request
+	form    form
+	at      time.Time // when it came
+	address netip.Addr
+}
+
+func (i *Issuer) endpoint(answer func(request) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		now := time.Now()
+		w.Header().Set("Pragma", "no-cache") // RFC 6749, Section 5.1
+		w.Header().Set("DPoP-Nonce", i.config.Tokens.Nonce(now))
+		form, err := readForm(w, r)
+		if err != nil {
+			i.fail(w, r, err)
+			return
+		}
+		// A held poll outlives what a server grants a usual answer.
+		http.NewResponseController(w).SetWriteDeadline(now.Add(maxHold + 10*time.Second))
+		v, err := answer(request{r, form, now, i.config.Address(r)})
+		if err != nil {
+			i.fail(w, r, err)
+			return
+		}
+		web.JSON(w, http.StatusOK, v)
+	})
+}
+
+// fail is the one place where an error becomes an answer of RFC 6749, Section
+// 5.2. What is not meant for clients is logged and answered as our fault.
+func (i *Issuer) fail(w http.ResponseWriter, r *http.Request, err error) {
+	shown, ok := errors.AsType[*pairing.Error](err)
+	switch {
+	case ok:
+	case errors.Is(err, pairing.ErrReplayed):
+		shown = failure(pairing.InvalidDPoPProof, "the proof was used before")
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
+		return // the client is gone
+	default:
+		i.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+		shown = &pairing.Error{Code: pairing.ServerError, Description: "something failed here, try again", Status: http.StatusInternalServerError}
+	}
+	if shown.Code == pairing.InvalidClient {
+		w.Header().Set("WWW-Authenticate", `Basic realm="token"`) // RFC 6749, Section 5.2
+	}
+	if shown.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(shown.RetryAfter.Seconds())))
+	}
+	web.JSON(w, shown.Status, shown)
+}
+
+func failure(code, description string) *pairing.Error {
+	return &pairing.Error{Code: code, Description: description, Status: http.StatusBadRequest}
+}
+
+// keyed hashes what is too easy to guess for a plain hash.
+func (i *Issuer) keyed(what, value string) cardea.Hash {
+	mac := hmac.New(sha256.New, i.config.Secret)
+	mac.Write([]byte(what + " " + value))
+	return cardea.Hash(mac.Sum(nil))
+}
+
+// network is the block an address stands for: itself, or the /64 that one
+// household or phone has of IPv6.
+func network(a netip.Addr) netip.Prefix {
+	a = a.Unmap()
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.WithZone("").Prefix(bits) // invalid for an unknown address
+	return p
+}

@@ -1,0 +1,40 @@
+package issuer
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/cardea-id/cardea/internal/web"
+	"github.com/cardea-id/cardea/pairing"
+)
+
+// metadata is RFC 8414, Section 3.2 and, at its other place, what OpenID
+// Connect Discovery 1.0, Section 3 needs for clients that look only there.
+func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
+	web.JSON(w, http.StatusOK, i.Metadata())
+}
+
+// Metadata is what the issuer publishes of itself.
+func (i *Issuer) Metadata() pairing.Metadata {
+	base := i.config.Issuer
+	var scopes []string
+	for _, client := range i.config.Clients {
+		scopes = append(scopes, client.Scopes...)
+	}
+	scopes = append(scopes, pairing.ScopeMQTT)
+	slices.Sort(scopes)
+	return pairing.Metadata{
+		Issuer:                      base,
+		DeviceAuthorizationEndpoint: base + PathDeviceAuthorization,
+		TokenEndpoint:               base + PathToken,
+		JWKSURI:                     base + PathJWKS,
+		ScopesSupported:             slices.Compact(scopes),
+		ResponseTypesSupported:      []string{}, // there is no authorization endpoint
+		GrantTypesSupported:         []string{pairing.GrantDeviceCode, pairing.GrantRefreshToken, pairing.GrantClientCredentials},
+		TokenAuthMethods:            []string{"none", "client_secret_basic", "private_key_jwt"},
+		TokenAuthAlgs:               []string{"ES256"},
+		DPoPAlgs:                    []string{"ES256"},
+		SubjectTypes:                []string{"public"},
+		IDTokenAlgs:                 []string{"ES256"},
+	}
+}

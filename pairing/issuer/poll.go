@@ -1,0 +1,102 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/pairing"
+)
+
+// poll is the device access token request (RFC 8628, Section 3.4). It is held
+// while nothing is decided.
+func (i *Issuer) poll(r request) (any, error) {
+	client, key, err := i.holder(r)
+	if err != nil {
+		return nil, err
+	}
+	secret := pairing.Secret(r.form.get("device_code"))
+	if secret == "" {
+		return nil, failure(pairing.InvalidRequest, "device_code is missing")
+	}
+	use := pairing.Use{Token: secret.Hash(), JKT: key.jkt, Arrived: cardea.MillisOf(r.at)}
+	g, quick, err := i.await(r, client, use)
+	if err != nil {
+		return nil, err
+	}
+	use.Quick = quick
+	// A poll with another key is no poll: it goes on, to be refused and counted.
+	if g.JKT == "" || g.JKT == key.jkt {
+		err := g.Answer(cardea.MillisOf(time.Now()))
+		if quick && pairing.HasCode(err, pairing.AuthorizationPending) {
+			err = pairing.Slower()
+		}
+		if err != nil {
+			return nil, err // nothing was written
+		}
+	}
+	return i.give(r.Context(), offer{
+		client: client.ID, by: pairing.GrantKey{Code: use.Token}, use: use, proofs: key.ids,
+		decide: (*pairing.Grant).Redeem,
+	})
+}
+
+// await reads the grant of a device code, waiting for the owner as long as the
+// client and the bounds allow. quick says that the poll came too soon; it did
+// not wait then.
+//
+// The order is: register the waiter, read, wait, read again, so that no answer
+// of the owner falls between reading and waiting.
+func (i *Issuer) await(r request, client Client, use pairing.Use) (g pairing.Grant, quick bool, err error) {
+	wait := i.holds.enter(use.Token, network(r.address), hold(r.Header))
+	defer wait.leave()
+	if g, err = i.find(r.Context(), use.Token); err != nil {
+		return g, false, err
+	}
+	if g.Client != client.ID {
+		return g, false, failure(pairing.InvalidGrant, "the device code was given to another client")
+	}
+	// Who takes over its own hold has lost its connection and is not too soon.
+	quick = i.pacer.quick(g, r.at) && !wait.tookOver
+	waits := g.State == pairing.GrantPending && (g.JKT == "" || g.JKT == use.JKT)
+	if !waits || quick || !wait.until(r.Context(), g.Expires.Time()) {
+		return g, quick, nil
+	}
+	g, err = i.find(r.Context(), use.Token)
+	return g, false, err
+}
+
+func (i *Issuer) find(ctx context.Context, code cardea.Hash) (pairing.Grant, error) {
+	g, err := i.config.Storage.Find(ctx, pairing.GrantKey{Code: code})
+	if errors.Is(err, pairing.ErrNoGrant) {
+		return g, failure(pairing.InvalidGrant, "the device code is not known here, or no longer")
+	}
+	if err != nil {
+		return g, fmt.Errorf("poll: %w", err)
+	}
+	return g, nil
+}
+
+// hold is how long a poll may be held: what the client asks for (RFC 7240,
+// Section 4.3), or so little that no client takes it for a broken connection.
+func hold(h http.Header) time.Duration {
+	for _, line := range h.Values("Prefer") {
+		for part := range strings.SplitSeq(line, ",") {
+			name, value, _ := strings.Cut(part, "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			value, _, _ = strings.Cut(value, ";")
+			n, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 16)
+			if err == nil {
+				return min(time.Duration(n)*time.Second, maxHold)
+			}
+		}
+	}
+	return usualHold
+}
