@@ -1,0 +1,65 @@
+// Command cardea-cloud runs the cloud: the owner's pages, pairing, the ledger,
+// and the pipe to the devices, in one process.
+//
+//	cardea-cloud [-config /etc/cardea/cloud.toml] [-debug] [-check]
+//
+// It ends cleanly on SIGINT and SIGTERM. The configuration's fields are
+// described at cloud.Config.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/cardea-id/cardea/cloud"
+	"github.com/cardea-id/cardea/internal/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cardea-cloud:", err)
+		os.Exit(1)
+	}
+}
+
+// run is main without the process around it. It returns when ctx ends, or with
+// the reason why the cloud can not run.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("cardea-cloud", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	path := flags.String("config", "/etc/cardea/cloud.toml", "the configuration `file`")
+	debug := flags.Bool("debug", false, "log more")
+	check := flags.Bool("check", false, "only say whether the configuration can be read")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q: everything is set in the configuration file", flags.Arg(0))
+	}
+	var c cloud.Config
+	if err := config.Load(*path, &c); err != nil {
+		return err
+	}
+	if *check {
+		fmt.Fprintln(stdout, *path, "can be read")
+		return nil
+	}
+	level := slog.LevelInfo
+	if *debug {
+		level = slog.LevelDebug
+	}
+	return cloud.Run(ctx, c, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})))
+}

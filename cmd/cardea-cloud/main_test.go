@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cardea-id/cardea/cloud"
+	"github.com/cardea-id/cardea/internal/config"
+)
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "cloud.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestRunRefuses(t *testing.T) {
+	dir := t.TempDir()
+	bad := func(why, want string, args ...string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		err := run(ctx, args, io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want a word on %q", why, err, want)
+		}
+	}
+	bad("a flag nobody knows", "-port", "-port", "80")
+	bad("an argument", "unexpected argument", "start")
+	bad("no file", "no such file", "-config", filepath.Join(dir, "none"))
+	bad("a misspelt field", "isuer", "-config", write(t, `isuer = "https://id.example.com"`))
+	bad("no TOML", "parse configuration", "-config", write(t, `issuer: x`))
+	bad("no issuer", "issuer", "-config", write(t, ""))
+	bad("no data folder", "data_dir", "-config", write(t, `issuer = "http://127.0.0.1:0"`))
+	bad("no catalogue", "catalogue", "-config", write(t, fmt.Sprintf("issuer = \"http://127.0.0.1:0\"\ndata_dir = %q", dir)))
+}
+
+func TestHelp(t *testing.T) {
+	var said bytes.Buffer
+	if err := run(t.Context(), []string{"-help"}, io.Discard, &said); !errors.Is(err, flag.ErrHelp) {
+		t.Error(err)
+	}
+	if !strings.Contains(said.String(), "-config") {
+		t.Errorf("%q does not tell the flags", said.String())
+	}
+}
+
+func TestExampleConfiguration(t *testing.T) {
+	const path = "../../deploy/cloud.toml"
+	var said bytes.Buffer
+	if err := run(t.Context(), []string{"-check", "-config", path}, &said, io.Discard); err != nil || said.Len() == 0 {
+		t.Errorf("%v %q", err, said.String())
+	}
+	var c cloud.Config
+	if err := config.Load(path, &c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Issuer == "" || c.DataDir == "" || c.Catalogue == "" || len(c.Clients) != 2 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A lines is a writer that can be waited on.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+var listening = regexp.MustCompile(`listen=(127\.0\.0\.1:\d+)`)
+
+// TestRunAndStop starts the cloud twice over one folder.
+func TestRunAndStop(t *testing.T) {
+	path := write(t, fmt.Sprintf(`
+issuer = "http://127.0.0.1:8080"
+listen = "127.0.0.1:0"
+mqtt_listen = "127.0.0.1:0"
+data_dir = %q
+catalogue = "../../testdata/catalogue.yaml"
+`, filepath.Join(t.TempDir(), "data")))
+	for range 2 {
+		var said lines
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- run(ctx, []string{"-config", path}, io.Discard, &said) }()
+		var addr []string
+		for end := time.Now().Add(20 * time.Second); addr == nil; time.Sleep(10 * time.Millisecond) {
+			if addr = listening.FindStringSubmatch(said.String()); time.Now().After(end) {
+				t.Fatalf("never ready:\n%s", said.String())
+			}
+		}
+		res, err := http.Get("http://" + addr[1] + "/admin/v1/changes")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("the brand's API without a key: %d", res.StatusCode)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("%v\n%s", err, said.String())
+		}
+	}
+}
