@@ -54,7 +54,9 @@ func ParseUserCode(text string) (UserCode, error) {
 		if 'Ａ' <= r && r <= 'ｚ' {
 			r -= 'Ａ' - 'A'
 		}
-		r = unicode.ToUpper(r)
+		if 'a' <= r && r <= 'z' {
+			r -= 'a' - 'A'
+		}
 		if r > unicode.MaxASCII || strings.IndexByte(alphabet, byte(r)) < 0 {
 			return "", fmt.Errorf("%w (%q is in no code)", ErrInvalidUserCode, r)
 		}

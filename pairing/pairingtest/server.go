@@ -41,7 +41,8 @@ type Server struct {
 	mu      sync.Mutex
 	changed chan struct{}
 	grants  []*grant
-	nonce   string
+	nonce   string // wanted in the next proof
+	before  string // the one of the request being served
 	log     []Request
 }
 
@@ -288,7 +289,7 @@ func (s *Server) device(w http.ResponseWriter, r *http.Request, jkt string) {
 		fail(w, pairing.InvalidClient)
 		return
 	}
-	if claims.Nonce != s.nonce {
+	if claims.Nonce != s.before {
 		fail(w, pairing.UseDPoPNonce)
 		return
 	}
@@ -330,8 +331,8 @@ func (s *Server) proof(w http.ResponseWriter, r *http.Request) (jkt string, err 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	want := s.nonce
-	s.nonce = rand.Text()
+	want := or(s.nonce, "none was given yet")
+	s.before, s.nonce = want, rand.Text()
 	w.Header().Set("DPoP-Nonce", s.nonce)
 	p, err := jose.VerifyProof(proof, r.Method, Issuer+r.URL.Path, "")
 	if err != nil {
