@@ -1,12 +1,14 @@
 package wire_test
 
 import (
+	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdsa"
-	"crypto/rand"
 	"crypto/sha256"
+	"encoding/asn1"
 	"errors"
+	"math/big"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
@@ -63,13 +65,19 @@ func edit(encoded []byte, changes map[int]any) []byte {
 	return encode(m)
 }
 
+// signBytes signs as RFC 6979 says, so that the same input takes the same path
+// when a fuzzer tries it again.
 func signBytes(key *ecdsa.PrivateKey, protected, payload, aad []byte) []byte {
 	sum := sha256.Sum256(encode([]any{"Signature1", protected, aad, payload}))
-	r, s, err := ecdsa.Sign(rand.Reader, key, sum[:])
+	der, err := key.Sign(nil, sum[:], crypto.SHA256)
 	if err != nil {
 		panic(err)
 	}
-	return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	var sig struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(der, &sig); err != nil {
+		panic(err)
+	}
+	return append(sig.R.FillBytes(make([]byte, 32)), sig.S.FillBytes(make([]byte, 32))...)
 }
 
 // A signing is a COSE_Sign1 to be; the zero parts are the right ones.
@@ -117,8 +125,7 @@ func (s sealing) bytes() []byte {
 		s.header = fields{1: 3, 4: s.link[:]}
 	}
 	if s.iv == nil {
-		s.iv = make([]byte, 12)
-		rand.Read(s.iv)
+		s.iv = fill(12, string(s.plain))
 	}
 	if s.unprotected == nil {
 		s.unprotected = fields{5: s.iv}

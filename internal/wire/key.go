@@ -38,9 +38,11 @@ func (k LinkKey) MarshalText() ([]byte, error) {
 }
 
 // UnmarshalText reads what MarshalText writes. The text is not in the error.
+// The length is checked too, for the decoder passes over line breaks.
 func (k *LinkKey) UnmarshalText(text []byte) error {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(text))
-	if err != nil || len(raw) != len(k) {
+	b64 := base64.RawURLEncoding.Strict()
+	raw, err := b64.DecodeString(string(text))
+	if err != nil || len(text) != b64.EncodedLen(len(k)) || len(raw) != len(k) {
 		return errors.New("a link key is 43 characters of base64url")
 	}
 	copy(k[:], raw)

@@ -387,7 +387,7 @@ func TestLinkKeyIsNeverShown(t *testing.T) {
 	if err := json.Unmarshal([]byte(`"`+string(text)+`"`), &back); err != nil || back != key {
 		t.Errorf("the text form does not read back: %v", err)
 	}
-	for _, bad := range []string{"", string(text[:42]), string(text) + "A", string(text[:42]) + "*"} {
+	for _, bad := range []string{"", string(text[:42]), string(text) + "A", string(text[:42]) + "*", string(text) + "\n"} {
 		if err := back.UnmarshalText([]byte(bad)); err == nil || bad != "" && strings.Contains(err.Error(), bad) {
 			t.Errorf("%q: %v", bad, err)
 		}
