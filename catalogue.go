@@ -1,8 +1,10 @@
 package cardea
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -58,8 +60,8 @@ func (c *Catalogue) Terms(key Key) (t Terms, ok bool) {
 // Validate refuses a catalogue in which something the owner must be told is
 // missing, an answer would be too old, or the same thing is named twice.
 func (c *Catalogue) Validate() error {
-	if len(c.Languages) == 0 {
-		return fmt.Errorf("%w: name at least one language", ErrInvalidCatalogue)
+	if len(c.Languages) == 0 || slices.Contains(c.Languages, "") || repeats(c.Languages) {
+		return fmt.Errorf("%w: name at least one language, each once", ErrInvalidCatalogue)
 	}
 	seen := map[string]bool{}
 	for _, p := range c.Purposes {
@@ -99,6 +101,8 @@ func (c *Catalogue) validatePurpose(p Purpose) error {
 		return errors.New("validity: no consent is endless, say how long one counts, such as 17520h")
 	case len(p.Devices) == 0 || len(p.Facets) == 0 || len(p.Data) == 0:
 		return errors.New("devices, facets and data: at least one each")
+	case repeats(p.Facets):
+		return errors.New("facets: the same one stands there twice")
 	case p.LegalBasis == "" || p.Retention == "":
 		return errors.New("legal_basis and retention: must be set")
 	}
@@ -111,6 +115,10 @@ func (c *Catalogue) validatePurpose(p Purpose) error {
 		}
 	}
 	return c.validateTexts(p)
+}
+
+func repeats[T cmp.Ordered](list []T) bool {
+	return len(slices.Compact(slices.Sorted(slices.Values(list)))) < len(list)
 }
 
 func validateRecipients(recipients []Recipient) error {
@@ -145,6 +153,11 @@ func (c *Catalogue) validateTexts(p Purpose) error {
 func (c *Catalogue) validatePreference(d PreferenceDef) error {
 	if err := d.validate(); err != nil {
 		return err
+	}
+	for _, language := range c.Languages {
+		if d.Titles[language] == "" {
+			return fmt.Errorf("titles.%s: must be set", language)
+		}
 	}
 	if d.Purpose == "" {
 		return nil

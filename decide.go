@@ -1,6 +1,9 @@
 package cardea
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Verdict is the answer to "may I?".
 type Verdict string
@@ -23,6 +26,10 @@ const (
 	UseEgress  Use = "egress"  // let it leave
 )
 
+func (u Use) valid() bool {
+	return u == "" || u == UseCollect || u == UseLocal || u == UseEgress
+}
+
 // A Query asks about one key and one use.
 type Query struct {
 	Key Key `json:"key"`
@@ -44,8 +51,7 @@ func (a Answer) Allowed() bool { return a.Verdict == Allow || a.Verdict == Allow
 // state is a new View, so that any number of readers need no lock.
 type View struct {
 	bar      Reason
-	consents map[Key]Consent
-	own      map[Key]Act
+	consents map[Key]Consent // with what the device's user decided laid over
 	fresh    Millis
 	lease    Millis
 }
@@ -56,53 +62,76 @@ func Barred(reason Reason) *View { return &View{bar: reason} }
 
 // NewView is the state of a link: the consents last stated, what the device's
 // own user decided since (see Log.Own), the cloud's time in its last answer to
-// a nonce, and the lease it gave.
+// a nonce, and the lease it gave. Of a key stated twice the denial counts.
 func NewView(consents []Consent, own map[Key]Act, fresh, lease Millis) *View {
-	v := &View{consents: make(map[Key]Consent, len(consents)), own: own, fresh: fresh, lease: lease}
+	v := &View{consents: make(map[Key]Consent, len(consents)), fresh: fresh, lease: lease}
 	for _, c := range consents {
-		v.consents[c.Key] = c
+		if held, twice := v.consents[c.Key]; !twice || held.Given() {
+			v.consents[c.Key] = known(c)
+		}
+	}
+	for key, act := range own {
+		c, ok := v.consents[key]
+		if !ok {
+			c = Consent{Key: key, Reason: ReasonUnknown}
+		}
+		v.consents[key] = overlay(c, act)
 	}
 	return v
+}
+
+// known turns what this device does not understand into a denial and what it
+// was granted too long into what the class allows.
+func known(c Consent) Consent {
+	if !c.Class.Valid() && c.Given() || !slices.Contains(Reasons, c.Reason) {
+		c.Reason = ReasonUnknown
+	}
+	c.Staleness = min(c.Staleness, uint32(c.Class.MaxStaleness().Seconds()))
+	return c
+}
+
+// overlay puts what the device's user decided, and the cloud has not seen, over
+// what was stated: a no always, a yes only where the data stays here and no
+// denial is on record that the cloud would have to weigh.
+func overlay(c Consent, own Act) Consent {
+	local := c.Class == ClassL
+	yes := own == ActGrant || own == actReconsider
+	switch {
+	case c.Class == ClassN && c.Given():
+	case yes && local && c.Reason == ReasonNotAsked:
+		c.Reason, c.ValidUntil = ReasonGranted, 0
+	case own == ActGrant, yes && local:
+	case c.Given():
+		c.Reason = ReasonWithdrawn
+	case c.Reason != ReasonWithdrawn:
+		c.Reason = ReasonRefused
+	}
+	return c
 }
 
 // Decide answers a query from a View. It is pure, does not allocate and never
 // waits. Whatever is unknown, unsure or too old is a denial.
 func Decide(v *View, now Now, q Query) Answer {
+	if v == nil {
+		return deny(ReasonStore)
+	}
 	if v.bar != "" {
 		return deny(v.bar)
 	}
 	c, ok := v.consents[q.Key]
-	if !ok {
-		c = Consent{Reason: ReasonUnknown}
-	}
-	if c.Class == ClassN && c.Given() {
+	switch {
+	case !ok || !q.Use.valid():
+		return deny(ReasonUnknown)
+	case !c.Given():
+		return deny(c.Reason)
+	case c.Class == ClassN:
 		return Answer{Verdict: Allow, Reason: ReasonGranted, Left: ClassL.MaxStaleness()}
 	}
-	if own, ok := v.own[q.Key]; ok {
-		c = overlay(c, own)
-	}
-	if !c.Given() {
-		return deny(c.Reason)
-	}
+	now.Synced = now.Synced && now.Time >= v.fresh // else one of the two is wrong
 	if c.Class == ClassL {
 		return decideLocal(v, now, q, c)
 	}
 	return decideTimed(v, now, q, c)
-}
-
-// overlay puts what the device's user decided, and the cloud has not seen, over
-// what was stated: a no always, a yes only where the data stays here and
-// nobody else's no stands against it.
-func overlay(c Consent, own Act) Consent {
-	switch {
-	case own == ActDeny && c.Given():
-		c.Reason = ReasonWithdrawn
-	case own == ActDeny:
-		c.Reason = ReasonRefused
-	case c.Class == ClassL && (c.Reason == ReasonNotAsked || c.Reason == ReasonRefused || c.Reason == ReasonWithdrawn):
-		c.Reason, c.ValidUntil = ReasonGranted, 0
-	}
-	return c
 }
 
 // decideTimed is for data that may leave: the time must be known.
@@ -113,11 +142,11 @@ func decideTimed(v *View, now Now, q Query, c Consent) Answer {
 	if c.ValidUntil != 0 && now.Time >= c.ValidUntil {
 		return deny(ReasonExpired)
 	}
-	left := v.left(now, c)
-	if left <= 0 {
+	end := v.end(c)
+	if now.Time >= end {
 		return lapsed(c, q, ReasonStale)
 	}
-	return Answer{Verdict: Allow, Reason: ReasonGranted, Left: left}
+	return Answer{Verdict: Allow, Reason: ReasonGranted, Left: end.Sub(now.Time)}
 }
 
 // decideLocal is for what is computed and kept here: it survives a clock that
@@ -131,21 +160,23 @@ func decideLocal(v *View, now Now, q Query, c Consent) Answer {
 		if c.ValidUntil != 0 && now.Time >= c.ValidUntil {
 			return deny(ReasonExpired)
 		}
-		if left = v.left(now, c); left <= 0 {
+		end := v.end(c)
+		if now.Time >= end {
 			return deny(ReasonStale)
 		}
+		left = end.Sub(now.Time)
 	}
 	return Answer{Verdict: AllowLocal, Reason: ReasonGranted, Left: left}
 }
 
-// left is how long the yes still counts: the shortest of staleness, lease and
+// end is when the yes no longer counts: the first of staleness, lease and
 // validity.
-func (v *View) left(now Now, c Consent) time.Duration {
+func (v *View) end(c Consent) Millis {
 	end := min(v.fresh.Add(time.Duration(c.Staleness)*time.Second), v.lease)
 	if c.ValidUntil != 0 {
 		end = min(end, c.ValidUntil)
 	}
-	return end.Sub(now.Time)
+	return end
 }
 
 // lapsed: what class C has already collected is held, all else is refused.

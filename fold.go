@@ -22,15 +22,13 @@ type slot struct {
 	scope Scope
 }
 
-// A standing keeps, of a key at one scope, only what can still matter. A denial
-// is appended after every grant held so far, and no grant can have seen what
-// was appended after it, so a denial clears the grants; and of the denials of
-// one log the last stands for all, because logs are consumed in order.
+// A standing keeps, of a key at one scope, only what can still matter: the
+// denials that no later one stands for, and the grants that no denial has seen.
 type standing struct {
-	denials map[LogID]uint64 // the last denial's sequence, by log; zero log: not from a device
+	denials []Entry
 	grants  []Entry
+	yes     bool // whether there ever was a grant
 	last    Point
-	reason  Reason
 }
 
 // Fold applies entries, in the ledger's order, to an empty ledger.
@@ -42,10 +40,12 @@ func Fold(entries []Entry) *Consents {
 	return c
 }
 
-// Apply takes one more entry. Entries that are no decision on a consent are
-// passed over, and so is an event that was applied before.
+// Apply takes one more entry. Passed over are entries that are no decision on a
+// consent, an event that was applied before, and a grant by the brand, which
+// nobody can make.
 func (c *Consents) Apply(e Entry) {
-	if e.Act != ActGrant && e.Act != ActDeny || c.seen[e.Event] {
+	grant := e.Act == ActGrant && e.Channel != ChannelBrand
+	if !grant && e.Act != ActDeny || !e.Event.IsZero() && c.seen[e.Event] {
 		return
 	}
 	if c.slots == nil {
@@ -55,67 +55,87 @@ func (c *Consents) Apply(e Entry) {
 	at := slot{e.Key, e.Scope}
 	s := c.slots[at]
 	if s == nil {
-		s = &standing{denials: map[LogID]uint64{}, reason: ReasonNotAsked}
+		s = new(standing)
 		c.slots[at] = s
 	}
-	s.last = e.Position.Point()
-	if e.Act == ActDeny {
-		s.deny(e)
+	s.last = later(s.last, e.Position.Point())
+	if grant {
+		s.grant(e)
 		return
 	}
-	s.grant(e)
+	s.deny(e)
 }
 
 func (s *standing) deny(e Entry) {
-	s.reason = ReasonRefused
-	for _, g := range s.grants {
-		s.reason = ReasonWithdrawn
-		if !saw(e, g) {
-			s.reason = ReasonConflict
-			break
-		}
-	}
-	s.denials[e.Log] = e.Position.Seq
-	s.grants = nil
+	s.denials = slices.DeleteFunc(s.denials, func(d Entry) bool { return standsFor(e, d) })
+	s.denials = append(s.denials, e)
+	s.grants = slices.DeleteFunc(s.grants, func(g Entry) bool { return saw(e, g) })
 }
 
 func (s *standing) grant(e Entry) {
-	for log, seq := range s.denials {
-		if seq > e.Base.Seq && (log.IsZero() || log != e.Log) {
-			s.reason = ReasonConflict // a denial this grant has not seen
-			return
-		}
+	s.yes = true
+	if !slices.ContainsFunc(s.denials, func(d Entry) bool { return saw(d, e) }) {
+		s.grants = append(s.grants, e)
 	}
-	s.grants = append(s.grants, e)
 }
 
-// saw reports whether the decision e was made knowing the entry o before it.
+// saw reports whether the decision e was made knowing the entry o. Nobody has
+// seen what was appended after their own decision, unless it stands before it
+// in the same device log. An entry that has no position yet comes last.
 func saw(e, o Entry) bool {
-	return o.Position.Seq <= e.Base.Seq || !e.Log.IsZero() && e.Log == o.Log && o.N < e.N
+	return o.Position.Seq <= min(e.Base.Seq, e.Position.Seq-1) || !e.Log.IsZero() && e.Log == o.Log && o.N < e.N
 }
 
-// open reports whether every required authoriser has a grant of the version,
-// and until when the first of them counts.
+// standsFor reports whether everybody who has seen the denial e has seen o: by
+// a base, which reaches o if it reaches e, or by the log both are in.
+func standsFor(e, o Entry) bool {
+	return o.Position.Seq < e.Position.Seq && (e.Log.IsZero() || e.Log == o.Log && o.N < e.N)
+}
+
+// answers reports whether the grant g has seen every denial.
+func (s *standing) answers(g Entry) bool {
+	return !slices.ContainsFunc(s.denials, func(d Entry) bool { return !saw(g, d) })
+}
+
+// open reports whether every required authoriser has a grant of the version
+// that has seen every denial, and until when the first of them counts.
 func (s *standing) open(t Terms) (until Millis, ok bool) {
-	if s == nil || len(t.Required) == 0 {
-		return 0, false
-	}
-	for _, by := range t.Required {
-		i := slices.IndexFunc(s.grants, func(g Entry) bool { return g.By == by && g.Version == t.Version })
-		if i < 0 {
+	for i, by := range t.Required {
+		end, ok := s.yesBy(by, t)
+		if !ok {
 			return 0, false
 		}
-		last := s.grants[i]
-		for _, g := range s.grants[i:] {
-			if g.By == by && g.Version == t.Version {
-				last = g
-			}
-		}
-		if end := last.Recorded.Add(t.Validity); until == 0 || end < until {
+		if i == 0 || end < until {
 			until = end
 		}
 	}
-	return until, true
+	return until, len(t.Required) > 0
+}
+
+// yesBy finds until when the newest grant of one authoriser counts. That is
+// never zero, which would mean for ever.
+func (s *standing) yesBy(by Authoriser, t Terms) (until Millis, ok bool) {
+	for _, g := range s.grants {
+		if g.By == by && g.Version == t.Version && s.answers(g) {
+			until, ok = max(until, g.Recorded.Add(t.Validity), 1), true
+		}
+	}
+	return until, ok
+}
+
+// closed says why a standing that is not open is not.
+func (s *standing) closed(t Terms) Reason {
+	switch {
+	case slices.ContainsFunc(t.Required, func(by Authoriser) bool { _, ok := s.yesBy(by, t); return ok }):
+		return ReasonGuardian // one yes is there, another is missing
+	case slices.ContainsFunc(s.grants, s.answers):
+		return ReasonNotice
+	case len(s.grants) > 0:
+		return ReasonConflict
+	case s.yes:
+		return ReasonWithdrawn
+	}
+	return ReasonRefused
 }
 
 // On is what stands of a key on a device under the terms of the catalogue.
@@ -125,36 +145,57 @@ func (c *Consents) On(device DeviceID, key Key, t Terms) Consent {
 		Key: key, Version: t.Version, Class: t.Class,
 		Staleness: uint32(t.Staleness.Seconds()), Reason: ReasonNotAsked,
 	}
-	if t.Class == ClassN {
-		out.Reason = ReasonGranted
-		return out
-	}
-	scopes := []*standing{c.slots[slot{key, Scope{}}], c.slots[slot{key, Scope{device}}]}
-	open := false
-	for _, s := range scopes {
+	var open, bound Millis // until when the best yes counts, and those that answer a no
+	denied := false
+	for _, scope := range []Scope{{}, {device}} {
+		s := c.slots[slot{key, scope}]
 		if s == nil {
 			continue
 		}
-		if out.Decided.Before(s.last) {
-			out.Decided = s.last
-		}
+		out.Decided = later(out.Decided, s.last)
 		until, ok := s.open(t)
-		switch {
-		case ok && (!open || until > out.ValidUntil):
-			open, out.ValidUntil = true, until
-		case !ok && len(s.denials) > 0:
-			out.Reason = s.reason
-		case !ok && len(s.grants) > 0 && out.Reason == ReasonNotAsked:
-			out.Reason = ReasonNotice
+		if !ok && (len(s.denials) > 0 || !denied) {
+			out.Reason = s.closed(t)
+		}
+		denied = denied || !ok && len(s.denials) > 0
+		open = max(open, until)
+		if ok && len(s.denials) > 0 && (bound == 0 || until < bound) {
+			bound = until
 		}
 	}
-	if open && (out.Reason == ReasonNotAsked || out.Reason == ReasonNotice) {
+	switch {
+	case t.Class == ClassN:
 		out.Reason = ReasonGranted
-	}
-	if out.Reason != ReasonGranted {
-		out.ValidUntil = 0
+	case open > 0 && !denied:
+		out.Reason, out.ValidUntil = ReasonGranted, open
+		if bound > 0 {
+			out.ValidUntil = bound
+		}
+	case open > 0 && out.Reason == ReasonRefused:
+		out.Reason = c.against(device, key)
 	}
 	return out
+}
+
+// against says what a no at one scope is that stands against a yes at the
+// other: taken back, or, if neither knew of the other, a conflict.
+func (c *Consents) against(device DeviceID, key Key) Reason {
+	here, there := c.slots[slot{key, Scope{device}}], c.slots[slot{key, Scope{}}]
+	for _, pair := range [][2]*standing{{here, there}, {there, here}} {
+		for _, no := range pair[0].denials {
+			if slices.ContainsFunc(pair[1].grants, func(yes Entry) bool { return !saw(no, yes) && !saw(yes, no) }) {
+				return ReasonConflict
+			}
+		}
+	}
+	return ReasonWithdrawn
+}
+
+func later(a, b Point) Point {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // Anywhere is what stands of a key at account scope alone: what a device with
@@ -165,7 +206,10 @@ func (c *Consents) Anywhere(key Key, t Terms) Consent { return c.On("", key, t) 
 func (c *Consents) OffOn(key Key, t Terms) []DeviceID {
 	var off []DeviceID
 	for at, s := range c.slots {
-		if _, ok := s.open(t); at.key == key && !at.scope.Everywhere() && !ok && len(s.denials) > 0 {
+		if at.key != key || at.scope.Everywhere() || len(s.denials) == 0 {
+			continue
+		}
+		if _, ok := s.open(t); !ok {
 			off = append(off, at.scope.Device)
 		}
 	}

@@ -47,10 +47,14 @@ func NewID[T ID[K], K any]() T {
 	return id
 }
 
-// ParseID reads the 22 character text form.
+// ParseID reads the 22 character text form. It never returns the zero ID without
+// an error.
 func ParseID[T ID[K], K any](text string) (T, error) {
 	var id ID[K]
 	err := id.UnmarshalText([]byte(text))
+	if err == nil && id.IsZero() {
+		err = fmt.Errorf("%w: it is empty", ErrInvalidID)
+	}
 	return T(id), err
 }
 
@@ -73,11 +77,26 @@ func (id *ID[K]) UnmarshalText(text []byte) error {
 		*id = ID[K]{}
 		return nil
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(text))
-	if err != nil || len(raw) != len(id) {
-		return fmt.Errorf("%w: want 22 characters of base64url, got %d", ErrInvalidID, len(text))
+	var read ID[K]
+	if err := decodeExactly(read[:], string(text)); err != nil {
+		return err
 	}
-	copy(id[:], raw)
+	if read.IsZero() {
+		return fmt.Errorf("%w: the zero identifier has no text", ErrInvalidID)
+	}
+	*id = read
+	return nil
+}
+
+// decodeExactly reads unpadded base64url. The length is checked first because
+// the decoder passes over line breaks.
+func decodeExactly(dst []byte, text string) error {
+	if want := base64.RawURLEncoding.EncodedLen(len(dst)); len(text) != want {
+		return fmt.Errorf("%w: want %d characters of base64url, got %d", ErrInvalidID, want, len(text))
+	}
+	if n, err := base64.RawURLEncoding.Strict().Decode(dst, []byte(text)); err != nil || n != len(dst) {
+		return fmt.Errorf("%w: not base64url", ErrInvalidID)
+	}
 	return nil
 }
 
@@ -89,9 +108,8 @@ type DeviceID string
 // ParseDeviceID checks the shape of a thumbprint; that a key stands behind it
 // only a signature proves.
 func ParseDeviceID(text string) (DeviceID, error) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) != 32 {
-		return "", fmt.Errorf("%w: a device id is a 43 character thumbprint", ErrInvalidID)
+	if err := decodeExactly(make([]byte, 32), text); err != nil {
+		return "", fmt.Errorf("device id: %w", err)
 	}
 	return DeviceID(text), nil
 }
@@ -122,6 +140,7 @@ func (h *Hash) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%w: a hash has 64 hexadecimal digits", ErrInvalidID)
 	}
 	if _, err := hex.Decode(h[:], text); err != nil {
+		*h = Hash{}
 		return fmt.Errorf("%w: %w", ErrInvalidID, err)
 	}
 	return nil

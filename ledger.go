@@ -124,13 +124,13 @@ var (
 )
 
 // ResolveBase checks the base a decision claims against the ledger: at is the
-// hash the ledger has at the base's sequence. An unknown hash counts as having
+// hash the ledger has at the base's sequence, zero if none. An unknown hash counts as having
 // seen nothing; a base above the head is refused with ErrBaseAhead.
 func ResolveBase(claimed, head Position, at Hash) (Position, error) {
 	if claimed.Seq > head.Seq || claimed.Era > head.Era {
 		return Position{}, fmt.Errorf("%w: %d above %d", ErrBaseAhead, claimed.Seq, head.Seq)
 	}
-	if claimed.Seq == 0 || claimed.Hash != at {
+	if claimed.Seq == 0 || at.IsZero() || claimed.Hash != at {
 		return Position{}, nil
 	}
 	return claimed, nil

@@ -126,13 +126,37 @@ func (l Log) Reopen() Log {
 	return next
 }
 
-// Own is what the device's user last decided of each key and the cloud has not
-// acknowledged.
+// actReconsider stands, in what Own returns, for a no that was taken back
+// before the cloud acknowledged it.
+const actReconsider Act = "reconsider"
+
+// Own is what the device's user decided of each key and the cloud has not
+// acknowledged, for NewView. It is ActDeny while some denial is the last word at
+// its reach, ActGrant if there was no denial, and neither if every denial was
+// taken back: that opens less than a grant that contradicts nothing.
 func (l Log) Own() map[Key]Act {
+	type place struct {
+		key        Key
+		everywhere bool
+	}
+	last := make(map[place]Act, len(l.Entries))
 	own := make(map[Key]Act, len(l.Entries))
 	for _, e := range l.Entries {
-		if e.Act == ActDeny || e.Act == ActGrant {
-			own[e.Key] = e.Act
+		switch e.Act {
+		case ActDeny:
+			own[e.Key] = actReconsider
+		case ActGrant:
+			if own[e.Key] == "" {
+				own[e.Key] = ActGrant
+			}
+		default:
+			continue
+		}
+		last[place{e.Key, e.Reach == ReachEverywhere}] = e.Act
+	}
+	for at, act := range last {
+		if act == ActDeny {
+			own[at.key] = ActDeny
 		}
 	}
 	return own
@@ -140,16 +164,14 @@ func (l Log) Own() map[Key]Act {
 
 // Fresh returns the entries of a report the cloud has not consumed yet. known
 // gives the hash the cloud recorded at a number of this log, or the zero Hash.
-// The same number with other content is ErrForked, and so is a broken chain.
+// The same number with other content is ErrForked, and so is a broken chain. A
+// gap before the first entry is not: a device drops only what was acknowledged,
+// so it is the cloud that has lost something.
 func Fresh(entries []LogEntry, known func(n uint64) Hash) ([]LogEntry, error) {
 	var fresh []LogEntry
 	for i, e := range entries {
-		if i > 0 && (e.N != entries[i-1].N+1 || e.Previous != entries[i-1].Hash()) {
+		if !follows(entries[:i], e, known) {
 			return nil, fmt.Errorf("%w: entry %d does not follow", ErrForked, e.N)
-		}
-		before := known(e.N - 1)
-		if i == 0 && !before.IsZero() && e.Previous != before {
-			return nil, fmt.Errorf("%w: entry %d follows other content", ErrForked, e.N)
 		}
 		switch at := known(e.N); {
 		case at.IsZero():
@@ -159,4 +181,17 @@ func Fresh(entries []LogEntry, known func(n uint64) Hash) ([]LogEntry, error) {
 		}
 	}
 	return fresh, nil
+}
+
+// follows reports whether e continues the entries before it in the report or,
+// as the first one, what the cloud knows of the log.
+func follows(before []LogEntry, e LogEntry, known func(n uint64) Hash) bool {
+	if n := len(before); n > 0 {
+		return e.N == before[n-1].N+1 && e.Previous == before[n-1].Hash()
+	}
+	if e.N <= 1 {
+		return e.N == 1 && e.Previous.IsZero()
+	}
+	at := known(e.N - 1)
+	return at.IsZero() || e.Previous == at
 }

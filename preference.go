@@ -7,6 +7,8 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -68,50 +70,85 @@ func (d PreferenceDef) validate() error {
 	if len(d.Devices) == 0 || len(d.Titles) == 0 {
 		return errors.New("devices and titles: at least one each")
 	}
-	if _, err := d.Parse(string(d.Default)); err != nil {
+	if err := d.shortest(d.Default); err != nil {
 		return fmt.Errorf("default: %w", err)
 	}
 	if !d.Privacy {
+		if d.Protective != "" {
+			return errors.New("protective: only a privacy preference has one")
+		}
 		return nil
 	}
-	if _, err := d.Parse(string(d.Protective)); err != nil {
+	if err := d.shortest(d.Protective); err != nil {
 		return fmt.Errorf("protective: %w", err)
 	}
 	return nil
 }
 
+// shortest demands the form in which values are compared.
+func (d PreferenceDef) shortest(v Value) error {
+	short, err := d.Parse(string(v))
+	if err == nil && short != v {
+		err = fmt.Errorf("%w: write it as %s", ErrInvalidValue, short)
+	}
+	return err
+}
+
 // Parse reads a JSON scalar and returns it in its shortest form if it fits.
 func (d PreferenceDef) Parse(text string) (Value, error) {
 	if len(text) > MaxValueBytes || !utf8.ValidString(text) {
-		return "", fmt.Errorf("%w for %s: at most %d bytes of UTF-8", ErrInvalidValue, d.Key, MaxValueBytes)
+		return "", d.tooLong()
 	}
 	var v any
-	if err := json.Unmarshal([]byte(text), &v); err != nil {
+	r := json.NewDecoder(strings.NewReader(text))
+	r.UseNumber()
+	if err := r.Decode(&v); err != nil || !json.Valid([]byte(text)) {
 		return "", fmt.Errorf("%w for %s: want a JSON scalar such as true, 21 or \"de\"", ErrInvalidValue, d.Key)
 	}
-	if err := d.fits(v); err != nil {
-		return "", err
+	short, ok := d.fit(v)
+	if !ok {
+		return "", fmt.Errorf("%w for %s: want %s", ErrInvalidValue, d.Key, d.wants())
 	}
-	short, err := json.Marshal(v)
-	return Value(short), err
+	if len(short) > MaxValueBytes {
+		return "", d.tooLong()
+	}
+	return short, nil
 }
 
-func (d PreferenceDef) fits(v any) error {
+func (d PreferenceDef) tooLong() error {
+	return fmt.Errorf("%w for %s: at most %d bytes of UTF-8", ErrInvalidValue, d.Key, MaxValueBytes)
+}
+
+// fit returns the shortest form of a decoded scalar the preference can take.
+func (d PreferenceDef) fit(v any) (Value, bool) {
 	switch x := v.(type) {
 	case bool:
-		if d.Type == TypeBool {
-			return nil
-		}
-	case float64:
-		if d.Type == TypeInt && x == math.Trunc(x) && x >= float64(d.Min) && x <= float64(d.Max) {
-			return nil
-		}
+		return Value(strconv.FormatBool(x)), d.Type == TypeBool
+	case json.Number:
+		n, ok := wholeNumber(string(x))
+		return Value(strconv.FormatInt(n, 10)), ok && d.Type == TypeInt && n >= d.Min && n <= d.Max
 	case string:
-		if d.Type == TypeString || d.Type == TypeEnum && slices.Contains(d.Choices, x) {
-			return nil
-		}
+		return quote(x), d.Type == TypeString || d.Type == TypeEnum && slices.Contains(d.Choices, x)
 	}
-	return fmt.Errorf("%w for %s: want %s", ErrInvalidValue, d.Key, d.wants())
+	return "", false
+}
+
+// wholeNumber reads 21, and 21.0 and 2.1e1 as far as floats are exact.
+func wholeNumber(text string) (int64, bool) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	return int64(f), err == nil && f == math.Trunc(f) && math.Abs(f) <= 1<<53
+}
+
+// quote writes a JSON string without the escapes that only HTML needs.
+func quote(s string) Value {
+	var b strings.Builder
+	w := json.NewEncoder(&b)
+	w.SetEscapeHTML(false)
+	w.Encode(s) // a string always has a JSON form
+	return Value(strings.TrimSuffix(b.String(), "\n"))
 }
 
 func (d PreferenceDef) wants() string {
@@ -140,11 +177,12 @@ func (d PreferenceDef) Settles(stands *Setting, e Entry) bool {
 
 // Resolve picks what a device is told: its own setting before the account's,
 // before the default; of a privacy preference the protective value if either
-// scope has it.
+// scope has it. A value that was erased, or that the definition no longer takes,
+// does not count.
 func (d PreferenceDef) Resolve(account, device *Setting) Preference {
 	out := Preference{Key: d.Key, Value: d.Default}
 	for _, s := range []*Setting{account, device} {
-		if s == nil || d.Privacy && out.Value == d.Protective && !out.Decided.isZero() {
+		if s == nil || d.Privacy && out.Value == d.Protective && !out.Decided.isZero() || d.shortest(s.Value) != nil {
 			continue
 		}
 		out.Value, out.Decided = s.Value, s.Entry.Position.Point()
