@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -259,11 +260,12 @@ func TestTheBootClockEndsACode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &pairingtest.Server{Life: time.Hour}
 		c := s.Client()
-		asleep, begun := time.Duration(0), time.Now()
-		c.Boot = func() time.Duration { return time.Since(begun) + asleep }
+		var asleep atomic.Int64
+		begun := time.Now()
+		c.Boot = func() time.Duration { return time.Since(begun) + time.Duration(asleep.Load()) }
 		a := start(t, c)
 		a.ExpiresIn = 600
-		time.AfterFunc(time.Minute, func() { asleep = 9 * time.Minute })
+		time.AfterFunc(time.Minute, func() { asleep.Store(int64(9 * time.Minute)) })
 		if _, err := c.Wait(t.Context(), a); !errors.Is(err, pairing.ErrExpired) {
 			t.Errorf("got %v", err)
 		}

@@ -110,10 +110,11 @@ func sendable(s Secret) bool {
 // server_error, so that a failing proxy is told from an owner's no.
 func ParseError(status int, body []byte) *Error {
 	e := &Error{Status: status}
-	if json.Unmarshal(body, e) != nil || e.Code == "" {
+	err := json.Unmarshal(body, e)
+	e.Code, e.Description = clean(e.Code, 64), clean(e.Description, 200)
+	if err != nil || e.Code == "" {
 		return &Error{Status: status, Code: ServerError, Description: "the server answered " + strconv.Itoa(status) + " without a reason"}
 	}
-	e.Code, e.Description = clean(e.Code, 64), clean(e.Description, 200)
 	return e
 }
 
