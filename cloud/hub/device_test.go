@@ -32,7 +32,6 @@ type house struct {
 	pipe    *pipe
 	account accountdb.Account
 	keys    wire.KeyList
-	revoked []string
 }
 
 // pipe keeps what is published; who is connected is the test's choice.
@@ -99,10 +98,6 @@ func newHouse(t testing.TB) *house {
 	h.ledger = &ledger.Ledger{DB: db, Catalogue: catalogue.New(shippedCatalogue(t))}
 	h.hub = hub.New(hub.Config{
 		DB: db, Ledger: h.ledger, Pipe: h.pipe, Signer: signer, KeyList: list, Root: &root.PublicKey,
-		Revoke: func(_ context.Context, _ cardea.AccountID, grant string) error {
-			h.revoked = append(h.revoked, grant)
-			return nil
-		},
 		UpURL: "http://127.0.0.1/v1/up", BrokerURL: "tcp://127.0.0.1:1883",
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})

@@ -168,9 +168,9 @@ func stops(held []accountdb.Statement) (map[cardea.Key]time.Time, error) {
 // Unlink ends a link from the owner's side. The device is ordered to forget it;
 // until it confirms the link is leaving. Its tokens end at once.
 func (h *Hub) Unlink(ctx context.Context, account cardea.AccountID, id cardea.LinkID) error {
-	var link accountdb.Link
-	err := h.DB.Update(ctx, func(tx *accountdb.Tx) (err error) {
-		if link, err = h.owned(tx, account, id); err != nil || link.State != accountdb.LinkLive {
+	err := h.DB.Update(ctx, func(tx *accountdb.Tx) error {
+		link, err := h.owned(tx, account, id)
+		if err != nil || link.State != accountdb.LinkLive {
 			return err
 		}
 		e := cardea.Entry{
@@ -180,15 +180,15 @@ func (h *Hub) Unlink(ctx context.Context, account cardea.AccountID, id cardea.Li
 		if _, err := tx.Append(account, e); err != nil {
 			return err
 		}
-		return tx.SetState(id, accountdb.LinkClosing, cardea.NewID[cardea.OrderID]())
+		if err := tx.SetState(id, accountdb.LinkClosing, cardea.NewID[cardea.OrderID]()); err != nil {
+			return err
+		}
+		return revoke(tx, link.Grant)
 	})
 	if err != nil {
 		return fmt.Errorf("unlink: %w", err)
 	}
 	h.Wake(account)
-	if err := h.Revoke(ctx, account, link.Grant); err != nil {
-		return fmt.Errorf("unlink: revoke tokens: %w", err)
-	}
 	return nil
 }
 

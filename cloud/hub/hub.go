@@ -50,8 +50,6 @@ type Config struct {
 	Signer  crypto.Signer
 	KeyList []byte
 	Root    *ecdsa.PublicKey
-	// Revoke ends a pairing's grant, so that its tokens are refreshed no more.
-	Revoke func(ctx context.Context, account cardea.AccountID, grant string) error
 	// UpURL and BrokerURL are where devices reach the cloud.
 	UpURL, BrokerURL string
 	Log              *slog.Logger
@@ -157,7 +155,7 @@ func (h *Hub) sendDue(ctx context.Context) time.Duration {
 
 // send tells an account's devices what is new and says when to look again.
 func (h *Hub) send(ctx context.Context, account cardea.AccountID, p push) (push, bool) {
-	waiting, err := h.tell(ctx, account)
+	waiting, err := h.tell(ctx, account, p.attempt)
 	if err != nil && ctx.Err() == nil {
 		h.Log.ErrorContext(ctx, "statements not sent", "err", err)
 		waiting = true
@@ -168,37 +166,67 @@ func (h *Hub) send(ctx context.Context, account cardea.AccountID, p push) (push,
 	return push{due: p.due.Add(time.Second << p.attempt), attempt: p.attempt + 1}, true
 }
 
-// tell brings every link of the account up to date and publishes to those whose
-// device is connected and has not confirmed. It reports whether there are such.
-func (h *Hub) tell(ctx context.Context, account cardea.AccountID) (waiting bool, err error) {
+// tell brings every link of the account up to date, publishes to those whose
+// device is connected and has not confirmed, and ends the connections of
+// devices that have left. It reports whether there is more to do.
+func (h *Hub) tell(ctx context.Context, account cardea.AccountID, attempt int) (more bool, err error) {
 	var out []outgoing
+	var left []cardea.DeviceID
 	err = h.DB.Update(ctx, func(tx *accountdb.Tx) error {
-		out = nil
+		out, left = nil, nil
 		links, err := tx.Links(account)
 		if err != nil {
 			return err
 		}
 		for _, link := range links {
 			if link.State == accountdb.LinkClosed {
-				continue
+				left, err = h.appendLeft(tx, left, link.Device)
+			} else {
+				out, err = h.appendNews(tx, out, link)
 			}
-			if link, err = h.current(tx, link); err != nil {
-				return err
-			}
-			if link.Have.Revision == link.Revision || !h.Pipe.Connected(link.Device) {
-				continue
-			}
-			o, err := h.statement(tx, link)
 			if err != nil {
 				return err
 			}
-			out = append(out, o)
 		}
 		return nil
 	})
 	if err != nil {
 		return false, fmt.Errorf("tell devices: %w", err)
 	}
+	h.publishAll(ctx, out)
+	if attempt == 0 { // the answer to their last report is on its way
+		return len(out)+len(left) > 0, nil
+	}
+	for _, device := range left {
+		h.Pipe.Kick(device)
+	}
+	return len(out) > 0, nil
+}
+
+func (h *Hub) appendNews(tx *accountdb.Tx, out []outgoing, link accountdb.Link) ([]outgoing, error) {
+	link, err := h.current(tx, link)
+	if err != nil || link.Have.Revision == link.Revision || !h.Pipe.Connected(link.Device) {
+		return out, err
+	}
+	o, err := h.statement(tx, link)
+	return append(out, o), err
+}
+
+// appendLeft adds a device that is connected and has no link any more.
+func (h *Hub) appendLeft(tx *accountdb.Tx, left []cardea.DeviceID, device cardea.DeviceID) ([]cardea.DeviceID, error) {
+	if !h.Pipe.Connected(device) {
+		return left, nil
+	}
+	links, err := tx.LinksOfDevice(device)
+	for _, link := range links {
+		if link.State != accountdb.LinkClosed {
+			return left, nil
+		}
+	}
+	return append(left, device), err
+}
+
+func (h *Hub) publishAll(ctx context.Context, out []outgoing) {
 	for _, o := range out {
 		if h.flying(o) {
 			continue
@@ -207,7 +235,6 @@ func (h *Hub) tell(ctx context.Context, account cardea.AccountID) (waiting bool,
 			h.Log.WarnContext(ctx, "not published", "device", o.down.Device, "err", err)
 		}
 	}
-	return len(out) > 0, nil
 }
 
 // An outgoing message is decided in a transaction and signed after its commit.

@@ -11,6 +11,7 @@ import (
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/internal/jose"
 	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
@@ -43,7 +44,9 @@ func (h *Hub) Handle(ctx context.Context, sealed []byte) ([]byte, error) {
 		return nil, fmt.Errorf("report: %w", err)
 	}
 	h.note(done.answer)
-	h.after(ctx, done)
+	if done.changed { // other devices hear of what was decided
+		h.Wake(done.link.Account)
+	}
 	return h.seal(done.answer)
 }
 
@@ -76,7 +79,6 @@ func (h *Hub) open(ctx context.Context, id cardea.LinkID, sealed []byte) (up car
 type taken struct {
 	link    accountdb.Link
 	changed bool // the ledger has grown
-	closed  bool // the device has left
 	answer  outgoing
 }
 
@@ -168,8 +170,11 @@ func (h *Hub) consumeEntry(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up,
 	if e.Act != cardea.ActUnlink || link.State == accountdb.LinkClosed {
 		return nil
 	}
-	t.closed, link.State = true, accountdb.LinkClosed
-	return tx.SetState(link.ID, accountdb.LinkClosed, link.CloseOrder)
+	link.State = accountdb.LinkClosed
+	if err := tx.SetState(link.ID, accountdb.LinkClosed, link.CloseOrder); err != nil {
+		return err
+	}
+	return revoke(tx, link.Grant)
 }
 
 // fork marks a link whose log was met with other content. Nothing is given on
@@ -225,16 +230,11 @@ func (h *Hub) jump(tx *accountdb.Tx, link *accountdb.Link, held uint64) error {
 	return tx.SetBuilt(link.ID, link.Revision, link.Built, link.Catalogue)
 }
 
-// after does what a commit asks for: other devices hear of what was decided,
-// and a pairing that ended loses its tokens and its connection.
-func (h *Hub) after(ctx context.Context, t taken) {
-	if t.changed {
-		h.Wake(t.link.Account)
+// revoke ends a pairing's grant, so that its tokens are refreshed no more.
+func revoke(tx *accountdb.Tx, grant string) error {
+	err := tx.RevokeGrant(pairing.GrantID(grant))
+	if errors.Is(err, pairing.ErrNoGrant) {
+		return nil
 	}
-	if !t.closed {
-		return
-	}
-	if err := h.Revoke(ctx, t.link.Account, t.link.Grant); err != nil {
-		h.Log.ErrorContext(ctx, "grant not revoked", "err", err)
-	}
+	return err
 }

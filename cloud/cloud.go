@@ -1,0 +1,245 @@
+// Package cloud assembles the cloud: the owner's pages, the issuer of tokens,
+// the ledger, the hub that keeps devices in step, the broker they connect to,
+// and the brand's API, over one database.
+package cloud
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/admin"
+	"github.com/cardea-id/cardea/cloud/broker"
+	"github.com/cardea-id/cardea/cloud/catalogue"
+	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/cloud/ledger"
+	"github.com/cardea-id/cardea/cloud/portal"
+	"github.com/cardea-id/cardea/cloud/token"
+	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/pairing/issuer"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// keyListLife is how long a device may use the key list it got.
+const keyListLife = 2 * 365 * 24 * time.Hour
+
+// A cloud is everything that runs.
+type cloud struct {
+	config Config
+	log    *slog.Logger
+
+	db     *accountdb.DB
+	keys   *token.Keys
+	ledger *ledger.Ledger
+	broker *broker.Broker
+	hub    *hub.Hub
+	issuer *issuer.Issuer
+	http   *http.Server
+	listen net.Listener
+}
+
+// Run runs the cloud until ctx ends, and then lets requests under way finish.
+// What can not work is told at once.
+func Run(ctx context.Context, c Config, log *slog.Logger) error {
+	c, err := c.withDefaults()
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	cloud := &cloud{config: c, log: log}
+	defer cloud.close()
+	if err := cloud.open(ctx); err != nil {
+		return err
+	}
+	return cloud.run(ctx)
+}
+
+func (c *cloud) open(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{
+		c.openDatabase, c.openLedger, c.openBroker, c.openHub, c.openIssuer, c.openHTTP,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *cloud) openDatabase(ctx context.Context) error {
+	path, err := c.config.dataFile("cloud.db")
+	if err != nil {
+		return err
+	}
+	keyPath, err := c.config.dataFile("master.key")
+	if err != nil {
+		return err
+	}
+	master, err := masterKey(keyPath, path)
+	if err != nil {
+		return err
+	}
+	if c.db, err = accountdb.Open(ctx, path, master); err != nil {
+		return err
+	}
+	c.keys, err = token.Open(ctx, c.config.Issuer, c.db.Secrets())
+	return err
+}
+
+func (c *cloud) openLedger(ctx context.Context) error {
+	var first []byte
+	if c.config.Catalogue != "" {
+		var err error
+		if first, err = os.ReadFile(c.config.Catalogue); err != nil {
+			return fmt.Errorf("catalogue: %w", err)
+		}
+	}
+	held, err := catalogue.Open(ctx, c.db, first)
+	if err != nil {
+		return fmt.Errorf("catalogue: %w", err)
+	}
+	c.ledger = &ledger.Ledger{DB: c.db, Catalogue: held}
+	return nil
+}
+
+func (c *cloud) openBroker(context.Context) (err error) {
+	c.broker, err = broker.New(broker.Config{MQTTAddr: c.config.MQTTListen, Log: c.log, Verify: c.mayConnect})
+	if err != nil {
+		return fmt.Errorf("mqtt_listen: %w", err)
+	}
+	if c.config.MQTTURL == "" {
+		c.config.MQTTURL = "tcp://" + c.broker.Addr().String()
+	}
+	return nil
+}
+
+// mayConnect verifies a device's token, and that the device still has a link.
+func (c *cloud) mayConnect(text string) (cardea.DeviceID, time.Time, error) {
+	device, until, err := c.keys.VerifyDevice(text)
+	if err != nil {
+		return "", until, err
+	}
+	err = c.db.View(context.Background(), func(tx *accountdb.Tx) error {
+		links, err := tx.LinksOfDevice(device)
+		if err == nil && !slices.ContainsFunc(links, func(l accountdb.Link) bool { return l.State != accountdb.LinkClosed }) {
+			err = accountdb.ErrNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return "", until, fmt.Errorf("device has no link: %w", err)
+	}
+	return device, until, nil
+}
+
+func (c *cloud) openHub(ctx context.Context) error {
+	signer := c.keys.Statement()
+	list, err := wire.SignKeyList(wire.KeyList{
+		Version: 1, Keys: []*ecdsa.PublicKey{signer.Public().(*ecdsa.PublicKey)},
+		NotAfter: cardea.MillisOf(time.Now().Add(keyListLife)),
+	}, c.keys.Root())
+	if err != nil {
+		return fmt.Errorf("key list: %w", err)
+	}
+	c.hub = hub.New(hub.Config{
+		DB: c.db, Ledger: c.ledger, Pipe: c.broker, Signer: signer, KeyList: list, Root: c.keys.RootPublic(),
+		UpURL: c.config.Issuer + pathUp, BrokerURL: c.config.MQTTURL, Log: c.log,
+	})
+	return c.broker.OnUp(func(device cardea.DeviceID, sealed []byte) { c.up(ctx, device, sealed) })
+}
+
+// up answers a report that came over the broker.
+func (c *cloud) up(ctx context.Context, device cardea.DeviceID, sealed []byte) {
+	answer, err := c.hub.Handle(ctx, sealed)
+	if err != nil && !errors.Is(err, hub.ErrUnknownLink) {
+		c.log.WarnContext(ctx, "report refused", "device", device, "err", err)
+		return
+	}
+	if err := c.broker.Publish(device, answer); err != nil {
+		c.log.WarnContext(ctx, "not answered", "device", device, "err", err)
+	}
+}
+
+func (c *cloud) openIssuer(context.Context) (err error) {
+	c.issuer, err = issuer.New(issuer.Config{
+		Issuer: c.config.Issuer, Clients: c.config.clients(), Storage: c.db.Grants(), Tokens: c.keys,
+		Secret: c.keys.Derive("codes"), Log: c.log,
+	})
+	return err
+}
+
+func (c *cloud) openHTTP(ctx context.Context) error {
+	pages, err := portal.New(portal.Config{
+		Issuer: c.config.Issuer, Brand: c.config.Brand, Accounts: c.db, Ledger: c.ledger, Devices: c.hub,
+		Pairings: pairings{c.issuer}, Log: c.log,
+	})
+	if err != nil {
+		return err
+	}
+	keys, err := c.config.adminKeys()
+	if err != nil {
+		return err
+	}
+	brand := admin.Handler(admin.Config{Ledger: c.ledger, Devices: c.hub, Keys: keys, Log: c.log})
+	if c.listen, err = new(net.ListenConfig).Listen(ctx, "tcp", c.config.Listen); err != nil {
+		return fmt.Errorf("listen: %w: free the port or set another listen address", err)
+	}
+	c.http = &http.Server{
+		Handler:           c.routes(pages, brand),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+// run serves until ctx ends or a part fails.
+func (c *cloud) run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	c.log.InfoContext(ctx, "cloud runs", "issuer", c.config.Issuer, "listen", c.listen.Addr().String(), "mqtt", c.broker.Addr().String())
+	failed := make(chan error, 1)
+	var parts sync.WaitGroup
+	parts.Go(func() { c.hub.Run(ctx) })
+	parts.Go(func() {
+		if err := c.http.Serve(c.listen); !errors.Is(err, http.ErrServerClosed) {
+			failed <- err
+		}
+	})
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	stop()
+	c.issuer.Close() // held polls are answered, so that nobody waits
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err = errors.Join(err, c.http.Shutdown(end))
+	parts.Wait()
+	return err
+}
+
+func (c *cloud) close() {
+	if c.broker != nil {
+		c.broker.Close()
+	}
+	if c.listen != nil {
+		c.listen.Close()
+	}
+	if c.db == nil {
+		return
+	}
+	if err := c.db.Close(); err != nil {
+		c.log.Error("database not closed", "err", err)
+	}
+}

@@ -1,0 +1,131 @@
+package cloud
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/cardea-id/cardea/cloud/admin"
+	"github.com/cardea-id/cardea/pairing/issuer"
+)
+
+// Config says how the cloud runs. Zero values are the documented defaults.
+type Config struct {
+	// Issuer is the address under which devices and browsers reach the cloud,
+	// such as "https://id.example.com". It stands in every token, so it can not
+	// change later. Required.
+	Issuer string `toml:"issuer"`
+
+	// Listen is where HTTP is answered, as "host:port". Default: the host and
+	// port of the issuer.
+	Listen string `toml:"listen"`
+
+	// MQTTListen is where devices connect by MQTT. Default "127.0.0.1:1883".
+	MQTTListen string `toml:"mqtt_listen"`
+
+	// MQTTURL is the address devices are told for MQTT, such as
+	// "tcp://id.example.com:1883". Default: MQTTListen over plain TCP.
+	MQTTURL string `toml:"mqtt_url"`
+
+	// DataDir holds the database and the master key, and nothing else matters.
+	// It is made, for this user alone, if it is not there. Required.
+	DataDir string `toml:"data_dir"`
+
+	// Catalogue is a YAML file with purposes and preferences, loaded at every
+	// start unless the brand's API has loaded one since. Required at the first
+	// start.
+	Catalogue string `toml:"catalogue"`
+
+	// Brand is the name the owner's pages speak under. Default "Cardea".
+	Brand string `toml:"brand"`
+
+	// Clients are the programs that may start a pairing. Default: the agent of
+	// this repository, "cardea-agent", bound to its device key.
+	Clients []Client `toml:"clients"`
+
+	// AdminKeys open the brand's API. None: the API refuses everybody.
+	AdminKeys []AdminKey `toml:"admin_keys"`
+}
+
+// A Client is a program that may start a pairing.
+type Client struct {
+	// ID is the OAuth client_id.
+	ID string `toml:"id"`
+	// Bearer lets the client use plain bearer tokens. Without it every request
+	// must prove the device's key (RFC 9449).
+	Bearer bool `toml:"bearer"`
+	// Scopes are what the client may ask for. Default: any.
+	Scopes []string `toml:"scopes"`
+}
+
+// An AdminKey opens the brand's API to one of its systems.
+type AdminKey struct {
+	// Name is written to the audit.
+	Name string `toml:"name"`
+	// SHA256 is the key's digest, 64 hexadecimal digits: the key itself stands
+	// nowhere. Make both with: openssl rand -hex 32 | tee key | tr -d '\n' | sha256sum
+	SHA256 string `toml:"sha256"`
+}
+
+// withDefaults fills in what was left out and refuses what can not work.
+func (c Config) withDefaults() (Config, error) {
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Host == "" || u.Path != "" || u.Scheme != "http" && u.Scheme != "https" {
+		return c, fmt.Errorf("issuer: want an address without a path, such as \"https://id.example.com\", got %q", c.Issuer)
+	}
+	if c.DataDir == "" {
+		return c, errors.New("data_dir: name the folder for the database")
+	}
+	if c.Listen == "" {
+		c.Listen = hostPort(u)
+	}
+	if c.MQTTListen == "" {
+		c.MQTTListen = "127.0.0.1:1883"
+	}
+	if c.Brand == "" {
+		c.Brand = "Cardea"
+	}
+	if len(c.Clients) == 0 {
+		c.Clients = []Client{{ID: "cardea-agent"}}
+	}
+	return c, nil
+}
+
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+func (c Config) clients() []issuer.Client {
+	var out []issuer.Client
+	for _, client := range c.Clients {
+		out = append(out, issuer.Client{ID: client.ID, RequireDPoP: !client.Bearer, Scopes: client.Scopes})
+	}
+	return out
+}
+
+func (c Config) adminKeys() ([]admin.Key, error) {
+	var out []admin.Key
+	for _, k := range c.AdminKeys {
+		key, err := admin.ParseKey(k.Name, k.SHA256)
+		if err != nil {
+			return nil, fmt.Errorf("admin_keys: %w", err)
+		}
+		out = append(out, key)
+	}
+	return out, nil
+}
+
+// dataFile is a file in the data folder, which is made if it is not there.
+func (c Config) dataFile(name string) (string, error) {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return "", fmt.Errorf("data_dir: %w", err)
+	}
+	return filepath.Join(c.DataDir, name), nil
+}

@@ -1,0 +1,47 @@
+package cloud
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// masterKey reads the key that seals everything, or makes it before the first
+// start. A database without its key is refused: a new key would open nothing.
+func masterKey(path, database string) (accountdb.Key, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(database); err == nil {
+			return accountdb.Key{}, fmt.Errorf("master key: %s is gone but %s is there: put the key back from its backup", path, database)
+		}
+		return newMasterKey(path)
+	}
+	if err != nil {
+		return accountdb.Key{}, fmt.Errorf("master key: %w", err)
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(raw) != len(accountdb.Key{}) {
+		return accountdb.Key{}, fmt.Errorf("master key: %s does not hold a key: put it back from its backup", path)
+	}
+	return accountdb.Key(raw), nil
+}
+
+// newMasterKey makes a key and has it on the disk before anything is sealed
+// under it.
+func newMasterKey(path string) (accountdb.Key, error) {
+	k := accountdb.NewKey()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return k, fmt.Errorf("master key: %w", err)
+	}
+	_, err = f.WriteString(base64.RawURLEncoding.EncodeToString(k[:]) + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return k, fmt.Errorf("master key: %w", err)
+	}
+	return k, nil
+}

@@ -1,0 +1,80 @@
+package cloud
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/internal/web"
+	"github.com/cardea-id/cardea/pairing"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+const (
+	pathUp    = "/v1/up"
+	pathLinks = "/v1/links"
+)
+
+func (c *cloud) routes(pages, brand http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/oauth/", c.issuer)
+	mux.Handle("/.well-known/", c.issuer)
+	mux.Handle("/admin/v1/", brand)
+	mux.Handle("POST "+pathUp, c.hub.Up())
+	mux.Handle("POST "+pathLinks, web.Handle(c.log, c.join))
+	mux.Handle("/", pages)
+	return mux
+}
+
+// join answers POST /v1/links: a device with the first tokens of a grant gets
+// its link. Asked again, it gets the same.
+func (c *cloud) join(w http.ResponseWriter, r *http.Request) error {
+	access, err := c.keys.VerifyAccess(w, r)
+	if err != nil {
+		return err
+	}
+	if access.JKT == "" {
+		return web.Errorf(http.StatusForbidden, "invalid_token", "only a device that proves its key can be linked: use DPoP")
+	}
+	var body struct {
+		PublicKey json.RawMessage `json:"public_key"`
+	}
+	if err := web.ReadJSON(w, r, &body); err != nil {
+		return err
+	}
+	j, err := c.joining(r, access.Grant)
+	if err != nil {
+		return err
+	}
+	j.Thumbprint, j.PublicKey = access.JKT, body.PublicKey
+	joined, err := c.hub.Join(r.Context(), j)
+	if errors.Is(err, hub.ErrForeignKey) {
+		return web.Errorf(http.StatusBadRequest, "invalid_request", "public_key must be the JWK of the key the token is bound to")
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.issuer.Used(r.Context(), access.Grant, access.Set); err != nil {
+		return err
+	}
+	web.JSON(w, http.StatusOK, joined)
+	return nil
+}
+
+// joining is what the grant says of the device that joins.
+func (c *cloud) joining(r *http.Request, id pairing.GrantID) (j hub.Joining, err error) {
+	var g pairing.Grant
+	err = c.db.View(r.Context(), func(tx *accountdb.Tx) error {
+		g, err = tx.FindGrant(pairing.GrantKey{ID: id})
+		return err
+	})
+	if errors.Is(err, pairing.ErrNoGrant) || err == nil && g.State != pairing.GrantActive {
+		return j, web.Errorf(http.StatusForbidden, "invalid_token", "the pairing has ended: pair again")
+	}
+	return hub.Joining{
+		Account: g.Account, Grant: string(g.ID), Name: g.Name,
+		Kind: cardea.DeviceKind(g.Device.Kind), Model: g.Device.Model, Serial: g.Device.Serial,
+	}, err
+}
