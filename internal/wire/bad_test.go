@@ -400,6 +400,7 @@ func (r *rogue) bodies() {
 		{"no value", "malformed", preference("p", "")},
 		{"an order without an id", "malformed", map[int]any{4: []any{fields{1: make([]byte, 16), 2: "unlink"}}}},
 		{"an order of nothing", "malformed", map[int]any{4: []any{fields{1: fill(16, "o"), 2: ""}}}},
+		{"an order twice", "malformed", map[int]any{4: []any{r.body().Orders[0], r.body().Orders[0]}}},
 		{"a field more in a body", "malformed", map[int]any{5: 1}},
 	} {
 		r.add("body", tt.name, tt.err, edit(good, tt.changes))

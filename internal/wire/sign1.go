@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/veraison/go-cose"
 )
@@ -102,10 +103,8 @@ func (h signHeader) check(kinds []string) error {
 	if cose.Algorithm(h.Alg) != cose.AlgorithmES256 {
 		return fmt.Errorf("%w: signed with algorithm %d, only ES256 is accepted", ErrSignature, h.Alg)
 	}
-	for _, k := range kinds {
-		if h.Typ == k {
-			return nil
-		}
+	if slices.Contains(kinds, h.Typ) {
+		return nil
 	}
 	return malformed("a message of kind %.64q does not belong here", h.Typ)
 }

@@ -191,6 +191,13 @@ func TestLargestStatementFits(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d of %d bytes", len(sealed), cardea.MaxMessageBytes)
+	for i := range d.Rejected {
+		d.Rejected[i].Reason = "a_long_word_no_cloud_says_today"
+	}
+	sealed, signed, err := wire.SealDown(d, c.cloud, c.key)
+	if want(t, err, wire.ErrTooBig); sealed != nil || signed != nil {
+		t.Error("bytes came with the error")
+	}
 }
 
 func TestFitKeepsTheOldestEntries(t *testing.T) {
