@@ -178,7 +178,7 @@ func (c *cloud) openIssuer(context.Context) (err error) {
 func (c *cloud) openHTTP(ctx context.Context) error {
 	pages, err := portal.New(portal.Config{
 		Issuer: c.config.Issuer, Brand: c.config.Brand, Accounts: c.db, Ledger: c.ledger, Devices: c.hub,
-		Pairings: pairings{c.issuer}, Log: c.log,
+		Pairings: c.issuer, Log: c.log,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,326 @@
+package portal
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/cloud/ledger"
+)
+
+// Choices are the page of consents and preferences.
+type choices struct {
+	Conflicts   []conflict
+	Progress    progress
+	Purposes    []purpose
+	Preferences []preference
+}
+
+// A progress is how far the devices are with what was decided.
+type progress struct {
+	Devices int
+	InStep  int
+	Behind  []behind
+}
+
+// behind is a device that has not confirmed.
+type behind struct {
+	Name  string
+	Stops *moment // until when it may go on; nil: nothing runs on
+}
+
+// A purpose is a card.
+type purpose struct {
+	Title, What, Why, Benefit, Refusal string
+	Data                               string
+	Recipients                         []recipient
+	Countries                          string
+	Retention                          string
+	Counts                             string // how long a yes counts
+	Reach                              string // what happens where a device cannot reach us
+	Basis                              string
+	Gated                              bool // whether it is asked at all
+	Facets                             []facet
+}
+
+type recipient struct {
+	Name    string
+	What    string // what it is to us, and where
+	Sold    bool
+	Country string
+}
+
+// A facet is one question with its two buttons. The hidden fields of its forms
+// say what the page showed.
+type facet struct {
+	ID       string
+	Question string
+	On       bool
+	State    string
+	Until    *moment
+	Effect   *effect
+	OffOn    []place
+	ask
+}
+
+// An ask is what every form about a key carries.
+type ask struct {
+	Form    string
+	Key     string
+	Version uint32
+	Notice  string
+	Base    string
+	Device  string // the scope, empty for everywhere
+}
+
+// A place is a device on which a facet was stopped apart.
+type place struct {
+	Name string
+	ask
+}
+
+// An effect is what became of the last decision on a facet.
+type effect struct {
+	Allowed bool
+	Done    int
+	Of      int
+	Behind  []behind
+}
+
+// A conflict is a no that did not know of a yes.
+type conflict struct {
+	Title, Question string
+	Name            string // the device it was said for, empty for everywhere
+	ask
+}
+
+func choicesOf(asked ledger.Page, devices []hub.Device, now time.Time, form string) choices {
+	c := choices{Progress: progressOf(devices, now)}
+	for _, choice := range asked.Choices {
+		p := purposeOf(choice)
+		for _, f := range choice.Facets {
+			seen := ask{
+				Form: form, Key: string(f.Key), Version: choice.Purpose.Version,
+				Notice: choice.Notice.String(), Base: baseText(asked.Head),
+			}
+			p.Facets = append(p.Facets, facetOf(f, seen, now, effectOf(choice.Purpose, f, asked.Head, devices, now)))
+			c.Conflicts = append(c.Conflicts, conflictsOf(choice.Text.Title, f, seen)...)
+		}
+		c.Purposes = append(c.Purposes, p)
+	}
+	for _, choice := range asked.Preferences {
+		c.Preferences = append(c.Preferences, preferenceOf(choice, form, baseText(asked.Head)))
+	}
+	return c
+}
+
+func progressOf(devices []hub.Device, now time.Time) progress {
+	var s progress
+	for _, d := range devices {
+		switch {
+		case d.State == hub.StateLeaving:
+		case d.State == hub.StateApplied:
+			s.Devices++
+			s.InStep++
+		default:
+			s.Devices++
+			s.Behind = append(s.Behind, behindOf(d.Name, d.StopsBy, now))
+		}
+	}
+	return s
+}
+
+func behindOf(name string, stops, now time.Time) behind {
+	b := behind{Name: name}
+	if stops.After(now) {
+		b.Stops = new(by(stops, now))
+	}
+	return b
+}
+
+func purposeOf(c ledger.Choice) purpose {
+	p := c.Purpose
+	out := purpose{
+		Title: c.Text.Title, What: c.Text.What, Why: c.Text.Why, Benefit: c.Text.Benefit, Refusal: c.Text.Refusal,
+		Retention: p.Retention, Basis: plain(p.LegalBasis), Gated: p.Class != cardea.ClassN, Reach: reachOf(p),
+	}
+	var data, countries []string
+	for _, d := range p.Data {
+		data = append(data, plain(d))
+	}
+	for _, code := range p.Countries {
+		countries = append(countries, country(code))
+	}
+	out.Data, out.Countries = capital(strings.Join(data, ", ")), strings.Join(countries, ", ")
+	for _, r := range p.Recipients {
+		out.Recipients = append(out.Recipients, recipientOf(r))
+	}
+	if out.Gated {
+		out.Counts = "A yes counts for " + span(p.Validity) + ". Then we ask again."
+	}
+	return out
+}
+
+func recipientOf(r cardea.Recipient) recipient {
+	what := map[cardea.Relation]string{
+		cardea.RelationOwn: "part of us", cardea.RelationProcessor: "works for us", cardea.RelationThirdParty: "another company, for its own ends",
+	}[r.Relation]
+	return recipient{Name: r.Name, What: what, Sold: r.Sold, Country: country(r.Country)}
+}
+
+// reachOf says in words how old a yes may be on a device.
+func reachOf(p cardea.Purpose) string {
+	var words []string
+	for _, k := range p.Devices {
+		words = append(words, "the "+kindOf(k).Word)
+	}
+	who := listed(words, "or")
+	switch p.Class {
+	case cardea.ClassN:
+		return ""
+	case cardea.ClassL:
+		return "It stays on the device. If " + who + " cannot reach us, it stops there within " + span(p.MaxStaleness()) + "."
+	}
+	return "If " + who + " cannot reach us, it stops there within " + span(p.MaxStaleness()) + "."
+}
+
+func facetOf(f ledger.FacetChoice, seen ask, now time.Time, e *effect) facet {
+	out := facet{ID: anchor(f.Key), Question: f.Question, ask: seen, Effect: e}
+	out.On, out.State, out.Until = stateOf(f.Standing, now)
+	for _, off := range f.OffOn {
+		at := seen
+		at.Device = string(off.Device)
+		out.OffOn = append(out.OffOn, place{Name: off.Name, ask: at})
+	}
+	return out
+}
+
+// stateOf puts what stands of a key in words.
+func stateOf(c cardea.Consent, now time.Time) (on bool, state string, until *moment) {
+	end := c.ValidUntil.Time()
+	switch {
+	case c.Given() && c.ValidUntil != 0 && !end.After(now):
+		return false, "Off. Your yes ended on", new(day(end))
+	case c.Given() && c.ValidUntil != 0:
+		return true, "Allowed until", new(day(end))
+	case c.Given():
+		return true, "Allowed", nil
+	}
+	switch c.Reason {
+	case cardea.ReasonNotAsked:
+		return false, "Not asked yet", nil
+	case cardea.ReasonExpired:
+		return false, "Off. Your yes has ended", nil
+	case cardea.ReasonNotice:
+		return false, "Off. What is asked has changed since your yes", nil
+	case cardea.ReasonConflict:
+		return false, "Off. A no and a yes crossed", nil
+	}
+	return false, "Off", nil
+}
+
+// effectOf says what became of a no while devices are still stopping, and of
+// whatever was decided last.
+func effectOf(p cardea.Purpose, f ledger.FacetChoice, head cardea.Position, devices []hub.Device, now time.Time) *effect {
+	e := &effect{Allowed: f.Standing.Given()}
+	running := 0
+	for _, d := range devices {
+		stops := d.Stops[f.Key]
+		if !p.On(d.Kind) || d.State == hub.StateLeaving && !stops.After(now) {
+			continue
+		}
+		e.Of++
+		switch {
+		case stops.After(now):
+			running++
+			e.Behind = append(e.Behind, behindOf(d.Name, stops, now))
+		case e.Allowed && d.State != hub.StateApplied:
+			e.Behind = append(e.Behind, behind{Name: d.Name})
+		default:
+			e.Done++
+		}
+	}
+	last := f.Standing.Decided == head.Point() && head.Seq > 0
+	if e.Of == 0 || !last && running == 0 {
+		return nil
+	}
+	return e
+}
+
+func conflictsOf(title string, f ledger.FacetChoice, seen ask) []conflict {
+	var out []conflict
+	if f.Standing.Reason == cardea.ReasonConflict {
+		out = append(out, conflict{Title: title, Question: f.Question, ask: seen})
+	}
+	for _, off := range f.OffOn {
+		if off.Standing.Reason == cardea.ReasonConflict && f.Standing.Reason != cardea.ReasonConflict {
+			at := seen
+			at.Device = string(off.Device)
+			out = append(out, conflict{Title: title, Question: f.Question, Name: off.Name, ask: at})
+		}
+	}
+	return out
+}
+
+// A preference is one small form.
+type preference struct {
+	ID       string
+	Title    string
+	Key      string
+	Type     cardea.PreferenceType
+	Value    string // plain
+	Words    string // the value as the page says it
+	Min, Max int64
+	Options  []option
+	Base     string
+	Form     string
+}
+
+type option struct {
+	Value, Words string
+	Selected     bool
+}
+
+func preferenceOf(c ledger.PreferenceChoice, form, base string) preference {
+	out := preference{
+		ID: preferenceAnchor(c.Def.Key), Title: c.Title, Key: string(c.Def.Key), Type: c.Def.Type,
+		Value: textOf(c.Value), Min: c.Def.Min, Max: c.Def.Max, Base: base, Form: form,
+	}
+	if out.Title == "" {
+		out.Title = capital(plain(out.Key))
+	}
+	out.Words = capital(plain(out.Value))
+	if c.Def.Type == cardea.TypeBool {
+		out.Words = map[string]string{"true": "On"}[out.Value]
+		out.Options = []option{{Value: "false", Words: "Off"}, {Value: "true", Words: "On"}}
+	}
+	for _, choice := range c.Def.Choices {
+		out.Options = append(out.Options, option{choice, capital(plain(choice)), choice == out.Value})
+	}
+	return out
+}
+
+// textOf is a JSON scalar as plain text.
+func textOf(v cardea.Value) string {
+	var s string
+	if json.Unmarshal([]byte(v), &s) == nil {
+		return s
+	}
+	return string(v)
+}
+
+// jsonOf is plain text of a form as a JSON scalar of the type. What is no such
+// scalar is refused by the definition.
+func jsonOf(t cardea.PreferenceType, text string) cardea.Value {
+	if slices.Contains([]cardea.PreferenceType{cardea.TypeBool, cardea.TypeInt}, t) {
+		return cardea.Value(strings.TrimSpace(text))
+	}
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		return ""
+	}
+	return cardea.Value(quoted)
+}

@@ -1,0 +1,134 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/ledger"
+)
+
+// language is the one the pages are written in, and so the one in which they
+// ask.
+const language = "en"
+
+// showConsents shows what is asked and what stands. After a decision it waits a
+// moment for the devices in reach, so that it can say what they have done.
+func (p *Portal) showConsents(w http.ResponseWriter, r *http.Request, v visit) error {
+	devices, err := p.settle(r.Context(), v.Account, inStep)
+	if err != nil {
+		return err
+	}
+	asked, err := p.ledger.Page(r.Context(), v.Account, language)
+	if err != nil {
+		return err
+	}
+	body := choicesOf(asked, devices, time.Now(), v.formToken())
+	return p.show(w, v, http.StatusOK, "consents.html", view{Title: "Your choices", Section: "consents", Body: body})
+}
+
+// postConsent takes one decision on one key. It was made on the page whose head
+// the form carries, and is judged by what that page showed.
+func (p *Portal) postConsent(w http.ResponseWriter, r *http.Request, v visit) error {
+	d, scope, err := decisionOf(r)
+	if err != nil {
+		return errForeign
+	}
+	if _, err := p.ledger.Decide(r.Context(), v.Account, cardea.ChannelPortal, scope, d); err != nil {
+		return rejected(err)
+	}
+	http.Redirect(w, r, home+"#"+anchor(d.Key), http.StatusSeeOther)
+	return nil
+}
+
+// decisionOf reads the form of one facet. Its event is new each time, never from
+// the form: an old page sent once more would otherwise pass for what it said
+// the first time, and a no would be lost.
+func decisionOf(r *http.Request) (d cardea.Decision, scope cardea.Scope, err error) {
+	d.Event = cardea.NewID[cardea.EventID]()
+	if d.Base, err = parseBase(r.PostFormValue("base")); err != nil {
+		return d, scope, err
+	}
+	if d.Key, err = cardea.ParseKey(r.PostFormValue("key")); err != nil {
+		return d, scope, err
+	}
+	if device := r.PostFormValue("device"); device != "" {
+		if scope.Device, err = cardea.ParseDeviceID(device); err != nil {
+			return d, scope, err
+		}
+	}
+	switch r.PostFormValue("decision") {
+	case "allow":
+		d.Act = cardea.ActGrant
+		version, err := strconv.ParseUint(r.PostFormValue("version"), 10, 32)
+		if err != nil {
+			return d, scope, err
+		}
+		d.Version = uint32(version)
+		return d, scope, d.Notice.UnmarshalText([]byte(r.PostFormValue("notice")))
+	case "deny":
+		d.Act = cardea.ActDeny
+		return d, scope, nil
+	}
+	return d, scope, errors.New("neither yes nor no")
+}
+
+// postPreference takes one preference. The value is plain text in the form and a
+// JSON scalar in the ledger.
+func (p *Portal) postPreference(w http.ResponseWriter, r *http.Request, v visit) error {
+	base, err := parseBase(r.PostFormValue("base"))
+	if err != nil {
+		return errForeign
+	}
+	asked, err := p.ledger.Page(r.Context(), v.Account, language)
+	if err != nil {
+		return err
+	}
+	key := cardea.PreferenceKey(r.PostFormValue("preference"))
+	for _, c := range asked.Preferences {
+		if c.Def.Key != key {
+			continue
+		}
+		d := cardea.Decision{
+			Event: cardea.NewID[cardea.EventID](), Act: cardea.ActPrefer, Preference: key, Base: base,
+			Value: jsonOf(c.Def.Type, r.PostFormValue("value")),
+		}
+		if _, err := p.ledger.Decide(r.Context(), v.Account, cardea.ChannelPortal, cardea.Scope{}, d); err != nil {
+			return rejected(err)
+		}
+		http.Redirect(w, r, home+"#"+preferenceAnchor(key), http.StatusSeeOther)
+		return nil
+	}
+	return rejected(&ledger.RejectedError{Reason: cardea.RejectedUnknown})
+}
+
+// anchor is where on the page a key is asked. What was decided stays out of the
+// address that is sent: a fragment is not.
+func anchor(k cardea.Key) string { return "c-" + strings.ReplaceAll(string(k), "/", "-") }
+
+func preferenceAnchor(k cardea.PreferenceKey) string { return "p-" + string(k) }
+
+// rejected says why a decision was not taken, if the ledger refused it.
+func rejected(err error) error {
+	why, ok := errors.AsType[*ledger.RejectedError](err)
+	if !ok {
+		return err
+	}
+	shown := problem{Status: http.StatusConflict, Link: home, Word: "See it as it is now"}
+	switch why.Reason {
+	case cardea.RejectedNotice, cardea.RejectedBase:
+		shown.Title, shown.Text = "This has changed meanwhile", "What you agreed to is no longer what is asked, so your yes was not taken. Read it again and decide."
+	case cardea.RejectedConflict:
+		shown.Title, shown.Text = "Somebody else changed this", "It was set on another page or device in the meantime, so yours was not taken. Look at it and set it again."
+	case cardea.RejectedValue:
+		shown.Status, shown.Title, shown.Text = http.StatusUnprocessableEntity, "This value does not fit", "Choose one of those offered, or keep within the bounds that stand beside it."
+	case cardea.RejectedTooBig:
+		shown.Title, shown.Text = "There is no room for more", "Your devices cannot hold all this. Shorten another setting, or take back something you allowed."
+	default:
+		shown.Status, shown.Title, shown.Text = http.StatusNotFound, "This is not asked any more", "It was taken out meanwhile. Nothing was changed."
+	}
+	return shown
+}

@@ -1,0 +1,194 @@
+package portal
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/pairing"
+	"github.com/cardea-id/cardea/pairing/issuer"
+)
+
+// A request is a device that asks to be paired, as the page shows it.
+type request struct {
+	Code        string
+	Kind        kind
+	Model       string
+	Serial      string
+	Asked       moment
+	Ends        moment
+	SameNetwork bool
+	Name        string
+	Wrong       string // what is wrong with the name, if something is
+	MaxName     int
+}
+
+// showPair asks for a code or shows who is behind one. It approves nothing,
+// whoever opens it and however (RFC 8628, Section 5.4).
+func (p *Portal) showPair(w http.ResponseWriter, r *http.Request, v visit) error {
+	typed := r.URL.Query().Get("code")
+	if strings.TrimSpace(typed) == "" {
+		return p.show(w, v, http.StatusOK, "code.html", view{Title: "Add a device", Section: "pair"})
+	}
+	code, asks, err := p.lookup(r, v, typed)
+	if err != nil {
+		return err
+	}
+	name, err := p.suggest(r, v, cardea.DeviceKind(asks.Device.Kind))
+	if err != nil {
+		return err
+	}
+	return p.showRequest(w, v, http.StatusOK, asks, code, name, "")
+}
+
+func (p *Portal) showRequest(w http.ResponseWriter, v visit, status int, asks issuer.Request, code pairing.UserCode, name, wrong string) error {
+	now := time.Now()
+	k := kindOf(cardea.DeviceKind(asks.Device.Kind))
+	return p.show(w, v, status, "pair.html", view{Title: "Is this your " + k.Word + "?", Section: "pair", Body: request{
+		Code: string(code), Kind: k, Model: asks.Device.Model, Serial: asks.Device.Serial,
+		Asked: ago(asks.Requested, now), Ends: clock(asks.Expires, now), SameNetwork: asks.SameNetwork,
+		Name: name, Wrong: wrong, MaxName: maxName,
+	}})
+}
+
+// lookup finds who asks with a code.
+func (p *Portal) lookup(r *http.Request, v visit, typed string) (pairing.UserCode, issuer.Request, error) {
+	code, err := pairing.ParseUserCode(typed)
+	if err != nil {
+		return "", issuer.Request{}, codeProblem(err, typed)
+	}
+	asks, err := p.pairings.Lookup(r.Context(), v.Account, code, p.address(r))
+	if err != nil {
+		return "", issuer.Request{}, codeProblem(err, typed)
+	}
+	return code, asks, nil
+}
+
+// suggest is a name for the device that none of the owner's others has.
+func (p *Portal) suggest(r *http.Request, v visit, k cardea.DeviceKind) (string, error) {
+	devices, err := p.devices.Devices(r.Context(), v.Account)
+	if err != nil {
+		return "", err
+	}
+	var taken []string
+	for _, d := range devices {
+		taken = append(taken, d.Name)
+	}
+	return suggest(k, taken), nil
+}
+
+// postPair takes the owner's answer: Approve with a name, or Decline.
+func (p *Portal) postPair(w http.ResponseWriter, r *http.Request, v visit) error {
+	typed := r.PostFormValue("code")
+	code, err := pairing.ParseUserCode(typed)
+	if err != nil {
+		return codeProblem(err, typed)
+	}
+	switch r.PostFormValue("answer") {
+	case "approve":
+		return p.approve(w, r, v, code)
+	case "decline":
+		if err := p.pairings.Deny(r.Context(), v.Account, code); err != nil {
+			return codeProblem(err, "")
+		}
+		http.Redirect(w, r, "/pair/declined", http.StatusSeeOther)
+		return nil
+	}
+	return problem{Status: http.StatusUnprocessableEntity, Title: "No answer", Text: "Choose Approve or Decline. Nothing has happened yet.",
+		Link: pairLink(code), Word: "Back to the device"}
+}
+
+func (p *Portal) approve(w http.ResponseWriter, r *http.Request, v visit, code pairing.UserCode) error {
+	name, wrong := checkName(r.PostFormValue("name"))
+	if wrong != "" {
+		_, asks, err := p.lookup(r, v, string(code))
+		if err != nil {
+			return err
+		}
+		typed := r.PostFormValue("name")
+		if len(typed) > maxNameBytes {
+			typed = ""
+		}
+		return p.showRequest(w, v, http.StatusUnprocessableEntity, asks, code, strings.ToValidUTF8(typed, ""), wrong)
+	}
+	grant, err := p.pairings.Approve(r.Context(), v.Account, code, name)
+	if err != nil {
+		return codeProblem(err, "")
+	}
+	http.Redirect(w, r, "/pair/approved?"+url.Values{"grant": {string(grant)}}.Encode(), http.StatusSeeOther)
+	return nil
+}
+
+func pairLink(code pairing.UserCode) string {
+	return "/pair?" + url.Values{"code": {string(code)}}.Encode()
+}
+
+// codeProblem says what became of a code and what to do. typed is filled in
+// again where there may be a slip in it.
+func codeProblem(err error, typed string) error {
+	switch {
+	case errors.Is(err, pairing.ErrInvalidUserCode):
+		return problem{Status: http.StatusUnprocessableEntity, Title: "This is not a whole code", AskCode: true, Code: clip(typed),
+			Text: "A code has eight letters, as in WDJB\u2011MJHT, and neither vowels nor digits. Look at the device and type it again."}
+	case errors.Is(err, issuer.ErrWrongCode):
+		return problem{Status: http.StatusNotFound, Title: "We do not know this code", AskCode: true, Code: clip(typed),
+			Text: "Compare it with the device letter by letter. If the device shows another code by now, use that one."}
+	case errors.Is(err, issuer.ErrExpired):
+		return problem{Status: http.StatusGone, Title: "This code has expired", AskCode: true,
+			Text: "Codes are good for ten minutes. Start again on the device: it shows a new one."}
+	case errors.Is(err, issuer.ErrUsed):
+		return problem{Status: http.StatusConflict, Title: "This code was used already", AskCode: true,
+			Text: "Each code works once. If the device is not among yours, start again on it: it shows a new one."}
+	case errors.Is(err, issuer.ErrInactive):
+		return problem{Status: http.StatusForbidden, Title: "This account is switched off", Text: "It cannot pair devices. Ask those who gave you the device."}
+	}
+	if many, ok := errors.AsType[issuer.ErrTooManyGuesses](err); ok {
+		return problem{Status: http.StatusTooManyRequests, Title: "Too many wrong codes", Link: "/pair", Word: "Try again",
+			Text: "Wait " + roughly(many.RetryAfter) + " and try again. The code on the device stays good until it expires."}
+	}
+	return fmt.Errorf("pair: %w", err)
+}
+
+// clip keeps what was typed short enough to be shown again.
+func clip(typed string) string {
+	typed = strings.ToValidUTF8(typed, "")
+	if len(typed) > 64 {
+		return ""
+	}
+	return typed
+}
+
+// A newcomer is what the page after approving shows. Name is empty while the
+// device has not taken over.
+type newcomer struct {
+	Name string
+	Kind kind
+	Link string
+}
+
+// showApproved waits a moment for the device to take over, which takes
+// milliseconds where it waits for the answer.
+func (p *Portal) showApproved(w http.ResponseWriter, r *http.Request, v visit) error {
+	body := newcomer{Kind: kindOf("")}
+	_, err := p.settle(r.Context(), v.Account, func(devices []hub.Device) bool {
+		i := slices.IndexFunc(devices, func(d hub.Device) bool { return d.Grant != "" && d.Grant == r.URL.Query().Get("grant") })
+		if i >= 0 {
+			body = newcomer{Name: devices[i].Name, Kind: kindOf(devices[i].Kind), Link: devices[i].Link.String()}
+		}
+		return i >= 0
+	})
+	if err != nil {
+		return err
+	}
+	return p.show(w, v, http.StatusOK, "approved.html", view{Title: "Approved", Section: "pair", Body: body})
+}
+
+func (p *Portal) showDeclined(w http.ResponseWriter, r *http.Request, v visit) error {
+	return p.show(w, v, http.StatusOK, "declined.html", view{Title: "Declined", Section: "pair"})
+}

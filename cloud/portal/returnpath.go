@@ -1,0 +1,60 @@
+package portal
+
+import (
+	"net/url"
+	"strings"
+)
+
+// home is where an owner goes who was on the way to nowhere.
+const home = "/consents"
+
+// maxReturnPath bounds a return path, which comes from outside.
+const maxReturnPath = 512
+
+// returnPages are the pages one can be on the way to. A return path is rebuilt
+// from this list, so that no text from outside becomes an address.
+var returnPages = map[string][]string{
+	"/pair":           {"code"},
+	"/consents":       nil,
+	"/devices":        nil,
+	"/devices/unlink": {"link"},
+}
+
+// returnPath is where to go after signing in: the page asked for if it is one of
+// ours, with the parameters it knows, else home. Its result always is a path on
+// this host.
+func returnPath(next string) string {
+	if len(next) > maxReturnPath || !strings.HasPrefix(next, "/") {
+		return home
+	}
+	u, err := url.Parse(next)
+	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || u.Opaque != "" {
+		return home
+	}
+	params, ok := returnPages[u.Path]
+	if !ok {
+		return home
+	}
+	given, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return u.Path
+	}
+	kept := url.Values{}
+	for _, name := range params {
+		if v := given.Get(name); v != "" {
+			kept.Set(name, v)
+		}
+	}
+	if len(kept) == 0 {
+		return u.Path
+	}
+	return u.Path + "?" + kept.Encode()
+}
+
+// withNext is a page that leads on to next.
+func withNext(page, next string) string {
+	if next = returnPath(next); next == home {
+		return page
+	}
+	return page + "?" + url.Values{"next": {next}}.Encode()
+}
