@@ -57,7 +57,7 @@ type Client struct {
 	// Bearer lets the client use plain bearer tokens. Without it every request
 	// must prove the device's key (RFC 9449).
 	Bearer bool `toml:"bearer"`
-	// Scopes are what the client may ask for. Default: any.
+	// Scopes are what the client may ask for. Default: profile.
 	Scopes []string `toml:"scopes"`
 }
 
@@ -105,6 +105,9 @@ func hostPort(u *url.URL) string {
 func (c Config) clients() []issuer.Client {
 	var out []issuer.Client
 	for _, client := range c.Clients {
+		if len(client.Scopes) == 0 {
+			client.Scopes = []string{"profile"}
+		}
 		out = append(out, issuer.Client{ID: client.ID, RequireDPoP: !client.Bearer, Scopes: client.Scopes})
 	}
 	return out

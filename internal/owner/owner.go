@@ -20,8 +20,8 @@ import (
 // maxPage bounds a page that is read.
 const maxPage = 1 << 20
 
-// ErrNoButton: the page has no such button.
-var ErrNoButton = errors.New("no such button on the page")
+// ErrNoButton: the page has no such button or link.
+var ErrNoButton = errors.New("not on the page")
 
 // An Owner has one page open.
 type Owner struct {
@@ -71,6 +71,21 @@ func (o *Owner) Press(ctx context.Context, words, near string) error {
 		values.Set(name, attr(button, "value"))
 	}
 	return o.submit(ctx, button, form, values)
+}
+
+// Follow follows the link with these words.
+func (o *Owner) Follow(ctx context.Context, words string) error {
+	for n := range o.page.Descendants() {
+		if n.Type != html.ElementNode || n.Data != "a" || !strings.EqualFold(text(n), words) {
+			continue
+		}
+		target, err := o.url.Parse(attr(n, "href"))
+		if err != nil {
+			return fmt.Errorf("follow link: %w", err)
+		}
+		return o.Open(ctx, target.String())
+	}
+	return fmt.Errorf("%w: no link %q on %s: %s", ErrNoButton, words, o.url, o.Text())
 }
 
 func (o *Owner) submit(ctx context.Context, button, form *html.Node, values url.Values) error {

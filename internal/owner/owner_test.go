@@ -18,7 +18,7 @@ const shop = `<html><head><title>no</title></head><body>
 <button name="do" value="yes">Buy</button><button name="do" value="no" formaction="/leave">Leave</button></form></section>
 <section><h2>Cake</h2><form method="post" action="/buy"><input type="hidden" name="what" value="cake">
 <button name="do" value="yes">Buy</button></form></section>
-<p>Ready at <time datetime="2026-01-02T03:04:05Z">then</time></p></body></html>`
+<a href="second">Onward</a><p>Ready at <time datetime="2026-01-02T03:04:05Z">then</time></p></body></html>`
 
 func serve(t *testing.T) *httptest.Server {
 	mux := http.NewServeMux()
@@ -56,6 +56,20 @@ func TestPress(t *testing.T) {
 		if o.Text() != test.want {
 			t.Errorf("%s near %s: %s\nwant %s", test.words, test.near, o.Text(), test.want)
 		}
+	}
+}
+
+func TestFollow(t *testing.T) {
+	s := serve(t)
+	o := owner.New(nil)
+	if err := o.Open(t.Context(), s.URL+"/first"); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Follow(t.Context(), "onward"); err != nil || o.URL().Path != "/second" {
+		t.Errorf("at %s: %v", o.URL(), err)
+	}
+	if err := o.Follow(t.Context(), "nowhere"); err == nil {
+		t.Error("followed a link that is not there")
 	}
 }
 
