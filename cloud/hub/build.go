@@ -19,6 +19,9 @@ const lease = 30 * 24 * time.Hour
 // moved since it was built, and stores its bytes under a new revision. If the
 // content came out the same, the revision stays: the device already has it.
 func (h *Hub) current(tx *accountdb.Tx, link accountdb.Link) (accountdb.Link, error) {
+	if link.State == accountdb.LinkClosed {
+		return link, nil
+	}
 	cat, catalogue := h.Ledger.Catalogue.Current()
 	account, err := tx.Account(link.Account)
 	if err != nil {
@@ -74,6 +77,13 @@ func (h *Hub) statement(tx *accountdb.Tx, link accountdb.Link) (outgoing, error)
 	if err != nil {
 		return outgoing{}, fmt.Errorf("newest statement: %w", err)
 	}
+	o, err := message(tx, link)
+	o.down.BodyHash, o.down.Body = s.BodyHash, s.Body
+	return o, err
+}
+
+// message is what every answer says.
+func message(tx *accountdb.Tx, link accountdb.Link) (outgoing, error) {
 	key, err := tx.LinkKey(link.ID)
 	if err != nil {
 		return outgoing{}, err
@@ -82,20 +92,21 @@ func (h *Hub) statement(tx *accountdb.Tx, link accountdb.Link) (outgoing, error)
 	return outgoing{key: key, down: cardea.Down{
 		V: cardea.Version, Device: link.Device, Link: link.ID, Revision: link.Revision,
 		Head: link.Built, Time: now, Lease: now.Add(lease), Seen: link.Seen, Rejected: link.Rejected,
-		BodyHash: s.BodyHash, Body: s.Body, Closed: link.State == accountdb.LinkClosed,
 	}}, nil
 }
 
 // answer is the statement, or only a renewal for a device that has proved to
-// hold it.
+// hold it, or the last word to one that has left.
 func (h *Hub) answer(tx *accountdb.Tx, link accountdb.Link, up cardea.Up) (outgoing, error) {
-	o, err := h.statement(tx, link)
-	if err != nil {
+	if link.State == accountdb.LinkClosed {
+		o, err := message(tx, link)
+		o.down.Nonce, o.down.Closed = up.Nonce, true
 		return o, err
 	}
+	o, err := h.statement(tx, link)
 	o.down.Nonce = up.Nonce
 	if up.Have.Revision == link.Revision && up.Have.BodyHash == o.down.BodyHash {
 		o.down.Body = nil
 	}
-	return o, nil
+	return o, err
 }

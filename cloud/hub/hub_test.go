@@ -325,6 +325,27 @@ func TestUnlinkedByTheOwner(t *testing.T) {
 	}
 }
 
+// A device may leave by itself, with what was said on it and is not known yet.
+func TestUnlinkedOnTheDevice(t *testing.T) {
+	h := newHouse(t)
+	d, other := h.pair("g1"), h.pair("g2")
+	h.decide(cardea.ActGrant, recommend, cardea.Scope{})
+	other.sync()
+	d.say(cardea.LogEntry{Act: cardea.ActDeny, Key: recommend, Reach: cardea.ReachEverywhere})
+	d.say(cardea.LogEntry{Act: cardea.ActUnlink})
+	for range 2 {
+		if down := d.sync(); !down.Closed {
+			t.Error("the last report is not answered as closed")
+		}
+	}
+	other.sync()
+	other.wants(recommend, cardea.ReasonWithdrawn)
+	h.decide(cardea.ActGrant, recommend, cardea.Scope{})
+	if down := d.sync(); !down.Closed || !down.Renewal() {
+		t.Error("a device that has left is told more")
+	}
+}
+
 func TestForeignAccountCannotUnlink(t *testing.T) {
 	h := newHouse(t)
 	d := h.pair("g1")

@@ -200,6 +200,9 @@ func (h *Hub) confirm(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up) erro
 		link.LastSeen = now
 	}
 	link.Clock = up.Clock
+	if link.State == accountdb.LinkClosed {
+		return nil
+	}
 	if up.Have.Revision > link.Revision {
 		return h.jump(tx, link, up.Have.Revision)
 	}

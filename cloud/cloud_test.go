@@ -1,0 +1,185 @@
+package cloud_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cardea-id/cardea/cloud"
+)
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// config is a configuration that works, in a folder of the test.
+func config(t *testing.T) cloud.Config {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return cloud.Config{
+		Issuer: "http://" + l.Addr().String(), MQTTListen: "127.0.0.1:0",
+		DataDir: filepath.Join(t.TempDir(), "data"), Catalogue: "../testdata/catalogue.yaml",
+	}
+}
+
+// start runs a cloud until the test ends or stop is called.
+func start(t *testing.T, c cloud.Config) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- cloud.Run(ctx, c, quiet()) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	for range 500 {
+		r, err := http.Get(c.Issuer + "/.well-known/oauth-authorization-server")
+		if err == nil {
+			r.Body.Close()
+			return stop
+		}
+		select {
+		case err := <-done:
+			t.Fatalf("run: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Fatal("the cloud does not answer")
+	return nil
+}
+
+func TestRunsAgainOnWhatIsThere(t *testing.T) {
+	c := config(t)
+	jwks := func() string {
+		r, err := http.Get(c.Issuer + "/oauth/jwks")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		b, _ := io.ReadAll(r.Body)
+		return string(b)
+	}
+	stop := start(t, c)
+	before := jwks()
+	stop()
+	start(t, c)
+	if after := jwks(); after != before || !strings.Contains(before, `"ES256"`) {
+		t.Errorf("keys changed over a restart: %s, then %s", before, after)
+	}
+}
+
+func TestRefusesWhatCannotWork(t *testing.T) {
+	good := config(t)
+	start(t, good)
+	for name, test := range map[string]struct {
+		change func(*cloud.Config)
+		want   string
+	}{
+		"no issuer":        {func(c *cloud.Config) { c.Issuer = "" }, "issuer"},
+		"issuer with path": {func(c *cloud.Config) { c.Issuer += "/x" }, "without a path"},
+		"issuer as ftp":    {func(c *cloud.Config) { c.Issuer = "ftp://a" }, "issuer"},
+		"no folder":        {func(c *cloud.Config) { c.DataDir = "" }, "data_dir"},
+		"no catalogue":     {func(c *cloud.Config) { c.Catalogue = "nowhere.yaml" }, "nowhere.yaml"},
+		"admin key":        {func(c *cloud.Config) { c.AdminKeys = []cloud.AdminKey{{Name: "x", SHA256: "12"}} }, "admin_keys"},
+		"port taken":       {func(c *cloud.Config) { c.Listen = strings.TrimPrefix(good.Issuer, "http://") }, "another listen address"},
+		"mqtt port taken":  {func(c *cloud.Config) { c.MQTTListen = strings.TrimPrefix(good.Issuer, "http://") }, "mqtt_listen"},
+		"database in use":  {func(c *cloud.Config) { c.DataDir = good.DataDir }, "stop the other process"},
+	} {
+		c := config(t)
+		test.change(&c)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		err := cloud.Run(ctx, c, quiet())
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q in it", name, err, test.want)
+		}
+	}
+}
+
+func TestMasterKeyIsMissed(t *testing.T) {
+	c := config(t)
+	start(t, c)()
+	key := filepath.Join(c.DataDir, "master.key")
+	info, err := os.Stat(key)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("master key: %v, %v", info, err)
+	}
+	for _, change := range []func() error{
+		func() error { return os.WriteFile(key, []byte("nonsense"), 0o600) },
+		func() error { return os.Remove(key) },
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cloud.Run(t.Context(), c, quiet()); err == nil || !strings.Contains(err.Error(), "backup") {
+			t.Errorf("run without its key: %v", err)
+		}
+	}
+}
+
+func TestWhatDevicesReach(t *testing.T) {
+	c := config(t)
+	start(t, c)
+	for _, test := range []struct {
+		method, path, media, body string
+		status                    int
+	}{
+		{"GET", "/.well-known/openid-configuration", "", "", 200},
+		{"GET", "/oauth/jwks", "", "", 200},
+		{"POST", "/v1/up", "application/cose", "x", 400},
+		{"GET", "/v1/up", "", "", 404},
+		{"POST", "/v1/links", "application/json", "{}", 401},
+		{"GET", "/admin/v1/changes", "", "", 401},
+		{"POST", "/oauth/device_authorization", "application/x-www-form-urlencoded", "client_id=nobody", 401},
+		{"GET", "/pair", "", "", 200},
+	} {
+		r, err := http.NewRequest(test.method, c.Issuer+test.path, strings.NewReader(test.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", test.media)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != test.status {
+			t.Errorf("%s %s: %d, want %d", test.method, test.path, answer.StatusCode, test.status)
+		}
+	}
+}
+
+// Slow and endless requests are cut off and do not keep others waiting.
+func TestHugeHeaderIsRefused(t *testing.T) {
+	c := config(t)
+	start(t, c)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.Issuer, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n", strings.Repeat("y", 64<<10))
+	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	answer, _ := io.ReadAll(conn)
+	if !strings.Contains(string(answer), " 431 ") {
+		t.Errorf("answered %.60q", answer)
+	}
+}
