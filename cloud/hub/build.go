@@ -100,7 +100,7 @@ func message(tx *accountdb.Tx, link accountdb.Link) (outgoing, error) {
 func (h *Hub) answer(tx *accountdb.Tx, link accountdb.Link, up cardea.Up) (outgoing, error) {
 	if link.State == accountdb.LinkClosed {
 		o, err := message(tx, link)
-		o.down.Nonce, o.down.Closed = up.Nonce, true
+		o.down.Nonce, o.down.Closed, o.down.Revision = up.Nonce, true, 0
 		return o, err
 	}
 	o, err := h.statement(tx, link)
