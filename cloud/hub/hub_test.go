@@ -331,6 +331,7 @@ func TestUnlinkedOnTheDevice(t *testing.T) {
 	d, other := h.pair("g1"), h.pair("g2")
 	h.decide(cardea.ActGrant, recommend, cardea.Scope{})
 	other.sync()
+	d.sync()
 	d.say(cardea.LogEntry{Act: cardea.ActDeny, Key: recommend, Reach: cardea.ReachEverywhere})
 	d.say(cardea.LogEntry{Act: cardea.ActUnlink})
 	for range 2 {
