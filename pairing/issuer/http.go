@@ -1,7 +1,6 @@
 package issuer
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
@@ -47,8 +46,7 @@ func (i *Issuer) endpoint(answer func(request) (any, error)) http.Handler {
 			i.fail(w, r, err)
 			return
 		}
-		// A held poll outlives what a server grants a usual answer.
-		http.NewResponseController(w).SetWriteDeadline(now.Add(maxHold + 10*time.Second))
+		allowHold(w, r, now)
 		v, err := answer(request{r, form, now, i.config.Address(r)})
 		if err != nil {
 			i.fail(w, r, err)
@@ -56,6 +54,22 @@ func (i *Issuer) endpoint(answer func(request) (any, error)) http.Handler {
 		}
 		web.JSON(w, http.StatusOK, v)
 	})
+}
+
+// allowHold moves the server's deadlines, if it has any, behind the longest hold.
+// A read deadline too: when it passes, net/http takes the client for gone.
+func allowHold(w http.ResponseWriter, r *http.Request, now time.Time) {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok {
+		return
+	}
+	c := http.NewResponseController(w) // what it can not set is not set
+	if server.ReadTimeout > 0 {
+		c.SetReadDeadline(now.Add(maxHold + server.ReadTimeout))
+	}
+	if server.WriteTimeout > 0 {
+		c.SetWriteDeadline(now.Add(maxHold + server.WriteTimeout))
+	}
 }
 
 // fail is the one place where an error becomes an answer of RFC 6749, Section
@@ -66,8 +80,10 @@ func (i *Issuer) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case ok:
 	case errors.Is(err, pairing.ErrReplayed):
 		shown = failure(pairing.InvalidDPoPProof, "the proof was used before")
-	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
-		return // the client is gone
+	case r.Context().Err() != nil:
+		// The client is gone. Nothing was given, and whoever still reads this
+		// may try again.
+		shown = &pairing.Error{Code: pairing.TemporarilyBusy, Status: http.StatusServiceUnavailable}
 	default:
 		i.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 		shown = &pairing.Error{Code: pairing.ServerError, Description: "something failed here, try again", Status: http.StatusInternalServerError}

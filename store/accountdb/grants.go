@@ -75,11 +75,11 @@ func (s Grants) Find(ctx context.Context, key pairing.GrantKey) (g pairing.Grant
 // Change finds a grant, lets f change it and stores what f made of it, all in
 // one transaction that also records the proofs. ErrNoGrant if there is no such
 // grant, ErrReplayed if a proof was recorded before; f was not called then. An
-// error of f undoes everything. owner is account where it is not zero, and the
+// error of f undoes everything. Where f changes nothing nothing is written. owner is account where it is not zero, and the
 // grant's own account otherwise; it is zero for a grant that has none.
 func (s Grants) Change(ctx context.Context, key pairing.GrantKey, account cardea.AccountID, proofs []pairing.ProofID,
 	f func(now cardea.Millis, g *pairing.Grant, owner pairing.Owner) (pairing.Note, error)) error {
-	return s.db.Update(ctx, func(tx *Tx) error {
+	err := s.db.Update(ctx, func(tx *Tx) error {
 		g, err := tx.FindGrant(key)
 		if err != nil {
 			return err
@@ -96,12 +96,22 @@ func (s Grants) Change(ctx context.Context, key pairing.GrantKey, account cardea
 			return err
 		}
 		note, err := f(tx.Millis(), &g, owner)
-		if err != nil || g == before {
+		if err == nil && g == before {
+			err = errUnchanged
+		}
+		if err != nil {
 			return err
 		}
 		return tx.putGrant(before, g, note)
 	})
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	return err
 }
+
+// errUnchanged keeps a transaction that changes nothing from being written.
+var errUnchanged = errors.New("unchanged")
 
 // List reads an account's grants that the owner said yes to, oldest first.
 func (s Grants) List(ctx context.Context, account cardea.AccountID) (all []pairing.Grant, err error) {
