@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/pairing"
 )
 
@@ -16,7 +17,7 @@ import (
 // it: a lease and a clock end with the boot, so they live in the run directory.
 type Link struct {
 	ID  cardea.LinkID
-	Key [32]byte // seals both directions
+	Key wire.LinkKey // seals both directions
 
 	Issuer    string // base URL of the cloud
 	UpURL     string // where a report can be posted; empty: a server without sync

@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/pairing"
 )
 
@@ -77,7 +78,7 @@ func (db *DB) DeleteTokens(link cardea.LinkID) error {
 // send it and to believe the answer.
 type Farewell struct {
 	Link      cardea.LinkID
-	Key       [32]byte
+	Key       wire.LinkKey
 	Issuer    string
 	UpURL     string
 	BrokerURL string

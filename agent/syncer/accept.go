@@ -1,0 +1,288 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/gate"
+	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/store/devicedb"
+)
+
+// A Refusal is why a message changed nothing.
+type Refusal string
+
+// The refusals.
+const (
+	RefusedTooBig      Refusal = "too_big"
+	RefusedMalformed   Refusal = "malformed"
+	RefusedSignature   Refusal = "signature"   // also: sealed for another device
+	RefusedForeign     Refusal = "foreign"     // for a link that is not held here
+	RefusedVersion     Refusal = "version"     // of a newer protocol
+	RefusedOld         Refusal = "old"         // below the revision applied
+	RefusedReplayed    Refusal = "replayed"    // the statement held, answering no report
+	RefusedOther       Refusal = "other"       // the revision held, with another content
+	RefusedUnsolicited Refusal = "unsolicited" // a renewal that answers no report
+	RefusedRenewal     Refusal = "renewal"     // of a statement that is not held
+	RefusedClosed      Refusal = "closed"      // closes a link, and answers no report
+	RefusedStore       Refusal = "store"       // could not be kept
+)
+
+// An arrival is a payload and the pipe it came through, nil for an HTTP answer.
+type arrival struct {
+	payload []byte
+	pipe    *pipe
+}
+
+// receive judges one message and applies it.
+func (s *Syncer) receive(m arrival) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, err := wire.PeekUp(m.payload) // both directions are enveloped alike
+	if err != nil {
+		if !s.receiveUnknown(m) {
+			s.refuse(refusalOf(err), id, err)
+		}
+		return
+	}
+	if f := s.farewells[id]; f != nil {
+		s.receiveClosed(f, m.payload)
+		return
+	}
+	l := s.links[id]
+	if l == nil || l.trust == nil {
+		s.refuse(RefusedForeign, id, nil)
+		return
+	}
+	d, signed, err := wire.OpenDown(m.payload, s.device, l.ID, l.Key, l.trust)
+	if err != nil {
+		s.refuse(refusalOf(err), id, err)
+		return
+	}
+	answer := !l.nonce.IsZero() && d.Nonce == l.nonce
+	if why := judge(l.Link, d, answer); why != "" {
+		s.refuse(why, id, nil)
+		return
+	}
+	if d.Closed {
+		s.barUnknown(l, m.pipe)
+		return
+	}
+	s.apply(l, d, signed, answer, m.pipe)
+}
+
+// refuse counts a message that changes nothing. s.mu is held.
+func (s *Syncer) refuse(why Refusal, id cardea.LinkID, err error) {
+	s.refused[why]++
+	level := slog.LevelWarn
+	switch why {
+	case RefusedOld, RefusedReplayed, RefusedUnsolicited, RefusedRenewal:
+		level = slog.LevelInfo // also an honest message that another one overtook
+	}
+	s.cfg.Log.Log(context.Background(), level, "message refused", "reason", string(why), "link", id, "err", err)
+}
+
+func refusalOf(err error) Refusal {
+	switch {
+	case errors.Is(err, wire.ErrTooBig):
+		return RefusedTooBig
+	case errors.Is(err, wire.ErrForeign):
+		return RefusedForeign
+	case errors.Is(err, wire.ErrVersion):
+		return RefusedVersion
+	case errors.Is(err, wire.ErrSignature):
+		return RefusedSignature
+	}
+	return RefusedMalformed
+}
+
+// judge says why an authentic message must change nothing, or "" if it may.
+// answer says that it echoes the nonce of the last report.
+func judge(l devicedb.Link, d cardea.Down, answer bool) Refusal {
+	held := d.Revision == l.Revision && d.BodyHash == l.BodyHash
+	switch {
+	case d.Closed && answer:
+		return ""
+	case d.Closed:
+		return RefusedClosed
+	case d.Renewal() && !held:
+		return RefusedRenewal
+	case d.Renewal() && !answer:
+		return RefusedUnsolicited
+	case d.Revision < l.Revision:
+		return RefusedOld
+	case d.Revision == l.Revision && !held:
+		return RefusedOther
+	case held && !answer:
+		return RefusedReplayed
+	}
+	return ""
+}
+
+// apply takes an acceptable message: durably first, then at the gate, then it
+// is reported. s.mu is held.
+func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *pipe) {
+	next, forked := successor(l.Link, d, signed, answer)
+	newer := next.Revision > l.Revision
+	consumed := next.Log.N > l.Log.N
+	again := forked && l.Bar == cardea.ReasonRollback
+	if l.broken == cardea.ReasonStore || changed(l.Link, next) {
+		if err := s.commit(l, func(x *devicedb.Link) { adopt(x, next) }); err != nil {
+			s.refuse(RefusedStore, l.ID, err)
+			return
+		}
+		s.enforce(l)
+	}
+	now := s.cfg.Gate.Boot()
+	if answer && !forked {
+		s.cfg.Gate.Renew(l.ID, gate.Anchor{Time: d.Time, At: l.sent, Lease: d.Lease})
+	}
+	if answer {
+		l.nonce, l.bytes = cardea.Nonce{}, nil
+		s.heard(&l.outbox, via)
+		l.rest(now, s.interval(l))
+	}
+	switch {
+	case again: // the new log was not taken either: not at line rate
+		l.rest(now, jitter(maxRepeat))
+	case newer, forked, consumed && len(l.Log.Entries) > 0:
+		l.hurry(now)
+	case len(l.Log.Entries) > 0 && answer: // the cloud did not take them
+		l.rest(now, min(jitter(maxRepeat), l.due-now))
+	}
+	if newer {
+		s.applied(l)
+	}
+	if forked {
+		s.cfg.Log.Error("the device's log is not what the cloud has seen: this device was rolled back or cloned, the link denies until the cloud has taken a new log", "link", l.ID)
+	}
+}
+
+// applied tells what a new statement brought, and does what it orders.
+func (s *Syncer) applied(l *link) {
+	s.cfg.Log.Info("statement applied", "link", l.ID, "revision", l.Revision)
+	for _, c := range l.Body.Consents {
+		if c.Reason == cardea.ReasonRollback {
+			s.cfg.Log.Error("the statement gives a key by an older decision than the one held: it is denied", "link", l.ID, "key", string(c.Key))
+		}
+	}
+	for _, o := range l.Body.Orders {
+		if o.Kind != cardea.OrderUnlink {
+			continue
+		}
+		if err := s.leave(l); err != nil {
+			s.cfg.Log.Error("a link ordered to end could not be left", "link", l.ID, "err", err)
+		}
+		return
+	}
+}
+
+// successor is the state of a link after a message that may be applied. forked
+// says that the cloud has seen another history of this device than its own; only
+// an answer can say so, for any other message may be an old one.
+func successor(l devicedb.Link, d cardea.Down, signed []byte, answer bool) (next devicedb.Link, forked bool) {
+	next = l
+	if d.Revision > l.Revision {
+		body, err := wire.DecodeBody(d.Body)
+		if err != nil {
+			body = cardea.Body{} // can not be: the message was checked whole
+		}
+		next.Body.Identity, next.Body.Preferences, next.Body.Orders = body.Identity, body.Preferences, body.Orders
+		next.Body.Consents, next.Decided = settle(body.Consents, l.Decided)
+		next.Statement, next.Revision, next.BodyHash = signed, d.Revision, d.BodyHash
+	}
+	next.Head = d.Head
+	next.Rejected = d.Rejected
+	log, err := l.Log.Acknowledge(d.Seen)
+	switch {
+	case err == nil:
+		next.Log = log
+		if answer {
+			next.Bar = ""
+		}
+	case answer:
+		next.Log, next.Bar, forked = l.Log.Reopen(), cardea.ReasonRollback, true
+	}
+	return next, forked
+}
+
+// settle denies every key that a statement gives by an older decision than the
+// one that decided it here, also if a statement in between left the key out.
+func settle(stated []cardea.Consent, decided map[cardea.Key]cardea.Point) ([]cardea.Consent, map[cardea.Key]cardea.Point) {
+	stated, highest := slices.Clone(stated), maps.Clone(decided)
+	if highest == nil {
+		highest = make(map[cardea.Key]cardea.Point, len(stated))
+	}
+	held := make([]cardea.Consent, 0, len(decided))
+	for key, at := range decided {
+		held = append(held, cardea.Consent{Key: key, Decided: at})
+	}
+	for key, regressed := cardea.Regressed(held, stated); regressed; key, regressed = cardea.Regressed(held, stated) {
+		for i := range stated {
+			if stated[i].Key == key {
+				stated[i].Reason = cardea.ReasonRollback
+			}
+		}
+	}
+	for _, c := range stated {
+		if highest[c.Key].Before(c.Decided) {
+			highest[c.Key] = c.Decided
+		}
+	}
+	return stated, highest
+}
+
+// changed reports whether the disk must be written: a renewal of what stands
+// there writes nothing.
+func changed(a, b devicedb.Link) bool {
+	return a.Revision != b.Revision || a.Head != b.Head || a.Bar != b.Bar || !slices.Equal(a.Rejected, b.Rejected) ||
+		a.Log.ID != b.Log.ID || a.Log.N != b.Log.N || len(a.Log.Entries) != len(b.Log.Entries)
+}
+
+// adopt writes what a message can change, and nothing else.
+func adopt(x *devicedb.Link, next devicedb.Link) {
+	x.Statement, x.Revision, x.BodyHash, x.Head = next.Statement, next.Revision, next.BodyHash, next.Head
+	x.Body, x.Decided, x.Log, x.Rejected, x.Bar = next.Body, next.Decided, next.Log, next.Rejected, next.Bar
+}
+
+// receiveUnknown takes the signed word of a cloud that it does not know the link
+// of a report, and tells whether the message was one. s.mu is held.
+func (s *Syncer) receiveUnknown(m arrival) bool {
+	for _, l := range s.links {
+		if l.bytes != nil && wire.OpenUnknown(m.payload, l.bytes, l.ID, l.trust) == nil {
+			s.barUnknown(l, m.pipe)
+			return true
+		}
+	}
+	for _, f := range s.farewells {
+		for _, up := range f.Ups {
+			if wire.OpenUnknown(m.payload, up, f.Link, f.trust) == nil {
+				s.bidden(f)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// barUnknown denies a link that its cloud does not know any more, or has closed:
+// the device must be paired again. Nothing is erased, and the cloud is asked
+// again now and then, because it may only have lost its memory for a while.
+func (s *Syncer) barUnknown(l *link, via *pipe) {
+	l.nonce, l.bytes = cardea.Nonce{}, nil
+	s.heard(&l.outbox, via)
+	l.rest(s.cfg.Gate.Boot(), jitter(s.cfg.MaxInterval))
+	if l.Bar == cardea.ReasonUnknown {
+		return
+	}
+	s.cfg.Log.Warn("the cloud does not know this link: pair again", "link", l.ID)
+	if err := s.commit(l, func(x *devicedb.Link) { x.Bar = cardea.ReasonUnknown }); err != nil {
+		s.refuse(RefusedStore, l.ID, err)
+		return
+	}
+	s.enforce(l)
+}

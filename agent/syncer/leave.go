@@ -1,0 +1,151 @@
+package syncer
+
+import (
+	"crypto/rand"
+	"fmt"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/store/devicedb"
+)
+
+// A farewell is what an ended link still has to say.
+type farewell struct {
+	devicedb.Farewell
+	outbox
+	trust wire.Trust
+}
+
+// Unlink ends a link here at once: its last reports, with everything the cloud
+// has not seen and the end itself, are signed and kept, and the rest of it is
+// gone when the call returns.
+func (s *Syncer) Unlink(id cardea.LinkID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.links[id]
+	if l == nil {
+		return fmt.Errorf("unlink: %w", devicedb.ErrNotFound)
+	}
+	if err := s.leave(l); err != nil {
+		return fmt.Errorf("unlink: %w", err)
+	}
+	s.poke()
+	return nil
+}
+
+// leave ends a link. What can not be reported, because its cloud takes no
+// reports or its keys are damaged, is only deleted. s.mu is held.
+func (s *Syncer) leave(l *link) error {
+	if l.trust == nil {
+		if err := s.cfg.DB.Delete(l.ID); err != nil {
+			return err
+		}
+		s.gone(l)
+		return nil
+	}
+	f, err := s.lastWords(l)
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.DB.Leave(f); err != nil {
+		return err
+	}
+	s.gone(l)
+	s.bid(f)
+	s.connect()
+	s.cfg.Log.Info("link ended", "link", l.ID)
+	return nil
+}
+
+func (s *Syncer) gone(l *link) {
+	l.abandon()
+	delete(s.links, l.ID)
+	s.cfg.Gate.Remove(l.ID)
+}
+
+// lastWords signs as many reports as the log needs; the last one ends the link.
+// They are the last use of its state: what is sent later are these bytes.
+func (s *Syncer) lastWords(l *link) (devicedb.Farewell, error) {
+	f := devicedb.Farewell{
+		Link: l.ID, Key: l.Key, Issuer: l.Issuer, UpURL: l.UpURL, BrokerURL: l.BrokerURL, Root: l.Root, KeyList: l.KeyList,
+	}
+	log := l.Log.Append(cardea.LogEntry{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActUnlink, Base: l.Head})
+	for left := log.Entries; len(left) > 0; {
+		up := s.report(l)
+		up.Entries = left
+		up = wire.Fit(up)
+		if len(up.Entries) == 0 {
+			return f, fmt.Errorf("last report: %w", wire.ErrTooBig)
+		}
+		sealed, err := wire.SealUp(up, s.cfg.Signer, l.Key)
+		if err != nil {
+			return f, fmt.Errorf("last report: %w", err)
+		}
+		f.Ups, f.Nonce = append(f.Ups, sealed), up.Nonce
+		left = left[len(up.Entries):]
+	}
+	return f, nil
+}
+
+// bid begins, or begins again after a restart, to send a farewell. s.mu is held.
+func (s *Syncer) bid(stored devicedb.Farewell) {
+	f := &farewell{Farewell: stored, outbox: newOutbox(stored.BrokerURL, stored.UpURL)}
+	f.patient = true
+	trust, err := trustOf(f.Root, f.KeyList)
+	if err != nil {
+		s.cfg.Log.Error("the answer to a farewell can not be verified", "link", f.Link, "err", err)
+		f.due = never
+	}
+	f.trust = trust
+	s.farewells[f.Link] = f
+}
+
+// receiveClosed takes the answer to a farewell: signed, closed, and to this very
+// report. s.mu is held.
+func (s *Syncer) receiveClosed(f *farewell, payload []byte) {
+	if f.trust == nil {
+		s.refuse(RefusedForeign, f.Link, nil)
+		return
+	}
+	d, _, err := wire.OpenDown(payload, s.device, f.Link, f.Key, f.trust)
+	switch {
+	case err != nil:
+		s.refuse(refusalOf(err), f.Link, err)
+	case !d.Closed:
+		s.refuse(RefusedForeign, f.Link, nil)
+	case d.Nonce != f.Nonce:
+		s.refuse(RefusedClosed, f.Link, nil)
+	default:
+		s.bidden(f)
+	}
+}
+
+// bidden forgets a farewell that was heard. s.mu is held.
+func (s *Syncer) bidden(f *farewell) {
+	if err := s.cfg.DB.DropFarewell(f.Link); err != nil {
+		s.refuse(RefusedStore, f.Link, err) // it is sent and answered again
+		return
+	}
+	f.abandon()
+	delete(s.farewells, f.Link)
+	s.connect()
+	s.cfg.Log.Info("the cloud has closed an ended link", "link", f.Link)
+}
+
+// report is a report on a link, with nothing to tell but how it stands.
+func (s *Syncer) report(l *link) cardea.Up {
+	up := cardea.Up{
+		Device: s.device, Link: l.ID, Log: l.Log.ID, Boot: s.boot,
+		Have: cardea.Have{Revision: l.Revision, BodyHash: l.BodyHash}, Clock: cardea.ClockUntrusted,
+	}
+	for id := range s.links {
+		if len(up.Links) < wire.MaxLinks {
+			up.Links = append(up.Links, id)
+		}
+	}
+	if s.cfg.Gate.ClockOf(l.ID).Synced {
+		up.Clock = cardea.ClockSynced
+	}
+	rand.Read(up.Nonce[:])
+	return up
+}

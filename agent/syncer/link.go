@@ -1,0 +1,184 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/gate"
+	"github.com/cardea-id/cardea/internal/jose"
+	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/store/devicedb"
+)
+
+// A link is one link as it is on the disk, and the report on its way.
+type link struct {
+	devicedb.Link
+	outbox
+	trust  wire.Trust
+	broken cardea.Reason // bars the link while it can not be kept or verified
+
+	// unsaved are denials the disk did not take; they go with the next write.
+	unsaved []cardea.LogEntry
+
+	nonce cardea.Nonce  // of the last report; zero once it was answered
+	sent  time.Duration // when, on the boot clock
+	bytes []byte        // the report itself, for who answers "unknown"
+}
+
+// An outbox is when and which way something is to be sent, on the boot clock.
+type outbox struct {
+	broker, upURL string
+	due           time.Duration // never, if negative
+	attempt       int
+	since         time.Duration // when the first report without an answer was sent; never: there is none
+	patient       bool          // repeats more and more rarely
+	post          *post         // under way
+}
+
+// A post is one HTTP request.
+type post struct{ cancel context.CancelFunc }
+
+const never = time.Duration(-1)
+
+func newOutbox(broker, upURL string) outbox {
+	return outbox{broker: broker, upURL: upURL, since: never}
+}
+
+// hurry sends at once and starts the repetitions anew.
+func (o *outbox) hurry(now time.Duration) {
+	if o.due != never {
+		o.due, o.attempt = now, 0
+	}
+}
+
+// rest waits for d, after an answer.
+func (o *outbox) rest(now, d time.Duration) { o.due, o.attempt, o.since = now+d, 0, never }
+
+// outboxes is everything that is sent from. s.mu is held.
+func (s *Syncer) outboxes() iter.Seq[*outbox] {
+	return func(yield func(*outbox) bool) {
+		for _, l := range s.links {
+			if !yield(&l.outbox) {
+				return
+			}
+		}
+		for _, f := range s.farewells {
+			if !yield(&f.outbox) {
+				return
+			}
+		}
+	}
+}
+
+// hold takes a link over from the database and puts it in force. s.mu is held.
+func (s *Syncer) hold(stored devicedb.Link) error {
+	l := &link{Link: stored, outbox: newOutbox(stored.BrokerURL, stored.UpURL)}
+	s.links[l.ID] = l
+	switch {
+	case l.Key == wire.LinkKey{}: // damaged, or of a server without sync
+		l.due = never
+		s.enforce(l)
+		return nil
+	case l.Log.ID.IsZero():
+		if err := s.commit(l, func(x *devicedb.Link) { x.Log = cardea.NewLog() }); err != nil {
+			return err
+		}
+	}
+	trust, err := trustOf(l.Root, l.KeyList)
+	if err != nil {
+		s.cfg.Log.Error("the keys of a link can not be trusted", "link", l.ID, "err", err)
+		l.broken, l.due = cardea.ReasonSignature, never
+	}
+	l.trust = trust
+	s.enforce(l)
+	return nil
+}
+
+// trustOf is the key list the pinned root signed.
+func trustOf(root, list []byte) (wire.Trust, error) {
+	pub, err := jose.ParseJWK(root)
+	if err != nil {
+		return nil, fmt.Errorf("root key: %w", err)
+	}
+	keys, err := wire.OpenKeyList(list, pub)
+	if err != nil {
+		return nil, err
+	}
+	return keys.Trust(), nil
+}
+
+// commit changes a link on the disk, in one transaction, and then in memory. A
+// disk that does not take it bars the link: what stood there may give what was
+// just denied. s.mu is held.
+func (s *Syncer) commit(l *link, change func(*devicedb.Link)) error {
+	var next devicedb.Link
+	err := s.cfg.DB.Change(l.ID, func(x *devicedb.Link) error {
+		change(x)
+		for _, e := range l.unsaved {
+			x.Log = x.Log.Append(e)
+		}
+		next = *x
+		return nil
+	})
+	if err != nil {
+		l.broken = cardea.ReasonStore
+		s.enforce(l)
+		return err
+	}
+	l.Link, l.unsaved = next, nil
+	if l.broken == cardea.ReasonStore {
+		l.broken = ""
+	}
+	return nil
+}
+
+// enforce puts a link's state in force at the gate. s.mu is held.
+func (s *Syncer) enforce(l *link) {
+	bar := l.broken
+	if bar == "" {
+		bar = l.Bar
+	}
+	s.cfg.Gate.Set(l.ID, gate.State{
+		Bar: bar, Consents: l.Body.Consents, Own: l.Log.Own(), Revision: l.Revision, BodyHash: l.BodyHash,
+	})
+}
+
+// Join takes over a link that was just written to the database, and applies the
+// first statement if the cloud sent one with it. A link that is held already is
+// read again.
+func (s *Syncer) Join(id cardea.LinkID, down []byte) error {
+	stored, err := s.cfg.DB.Link(id)
+	if err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
+	s.mu.Lock()
+	err = s.hold(stored)
+	if active, ok := s.cfg.DB.Active(); ok && err == nil {
+		s.cfg.Gate.Activate(active)
+	}
+	s.connect()
+	s.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
+	if len(down) > 0 {
+		s.receive(arrival{payload: down})
+	}
+	s.poke()
+	return nil
+}
+
+// Activate makes a link the one whose user is asked about, or with the zero id
+// a guest of whoever uses the device.
+func (s *Syncer) Activate(id cardea.LinkID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.cfg.DB.SetActive(id); err != nil {
+		return fmt.Errorf("activate: %w", err)
+	}
+	s.cfg.Gate.Activate(id)
+	return nil
+}
