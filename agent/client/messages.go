@@ -1,0 +1,199 @@
+package client
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/pairing"
+)
+
+// A Status is how the agent is, and what it takes the caller for.
+type Status struct {
+	Program      string            `json:"program"`      // the caller, as its registry file names it
+	Entitlements []string          `json:"entitlements"` // and what it may ask for
+	Device       cardea.DeviceID   `json:"device"`
+	Link         cardea.LinkID     `json:"link,omitzero"` // the active link; absent: guest
+	Links        []cardea.LinkID   `json:"links"`         // all links the device holds
+	Issuer       string            `json:"issuer,omitempty"`
+	Bar          cardea.Reason     `json:"bar,omitempty"` // why everything is denied, if it is
+	Clock        cardea.ClockState `json:"clock"`
+	Fresh        cardea.Millis     `json:"fresh,omitempty"` // the cloud's time in its last word
+	Lease        cardea.Millis     `json:"lease,omitempty"` // until when that word counts at most
+	Pending      int               `json:"pending"`         // decisions the cloud has not acknowledged
+	Generation   uint64            `json:"generation"`
+}
+
+// The states of a pairing.
+const (
+	PairNone     = "none"     // none was started, or it was cancelled
+	PairPending  = "pending"  // the code is shown and waits for the owner
+	PairApproved = "approved" // the owner said yes; the link is being made
+	PairLinked   = "linked"   // done
+	PairDenied   = "denied"   // the owner said no
+	PairExpired  = "expired"  // nobody decided in time
+)
+
+// A Pairing is what a screen needs to show. ExpiresAt is on the device's own
+// clock, which may be wrong; ExpiresIn, in seconds, is not.
+type Pairing struct {
+	State                   string        `json:"state"`
+	UserCode                string        `json:"user_code,omitempty"`
+	VerificationURI         string        `json:"verification_uri,omitempty"`
+	VerificationURIComplete string        `json:"verification_uri_complete,omitempty"`
+	ExpiresAt               cardea.Millis `json:"expires_at,omitempty"`
+	ExpiresIn               int64         `json:"expires_in,omitempty"`
+	Link                    cardea.LinkID `json:"link,omitzero"`
+	Problem                 string        `json:"problem,omitempty"` // what the poller is waiting out, such as a network that is down
+}
+
+// An Identity says who is here.
+type Identity struct {
+	Link    cardea.LinkID `json:"link"`
+	Subject string        `json:"subject"`
+	Name    string        `json:"name,omitempty"`
+}
+
+// A TokenRequest asks for an access token that still counts for MinValid
+// seconds.
+type TokenRequest struct {
+	Audience string `json:"audience"`
+	Scope    string `json:"scope,omitempty"`
+	MinValid int    `json:"min_valid,omitempty"`
+}
+
+// A Token is an access token and how to send it.
+type Token struct {
+	AccessToken pairing.Secret `json:"access_token"`
+	TokenType   string         `json:"token_type"`
+	ExpiresIn   int64          `json:"expires_in"`
+	Link        cardea.LinkID  `json:"link"`
+}
+
+// MaxQueries bounds the queries of one decide request.
+const MaxQueries = 64
+
+// A DecideRequest is one query, or several in Queries, never both.
+type DecideRequest struct {
+	Key     cardea.Key     `json:"key,omitempty"`
+	Use     cardea.Use     `json:"use,omitempty"`
+	Queries []cardea.Query `json:"queries,omitempty"`
+}
+
+// An Answer is the agent's answer to one query. LeftMS is how many
+// milliseconds it can count at most.
+type Answer struct {
+	Key        cardea.Key     `json:"key"`
+	Use        cardea.Use     `json:"use"`
+	Verdict    cardea.Verdict `json:"verdict"`
+	Reason     cardea.Reason  `json:"reason"`
+	LeftMS     int64          `json:"left_ms"`
+	Generation uint64         `json:"generation"`
+}
+
+// Allowed reports whether the data may be used at all.
+func (a Answer) Allowed() bool { return a.Verdict == cardea.Allow || a.Verdict == cardea.AllowLocal }
+
+// Left is how long the answer can count at most.
+func (a Answer) Left() time.Duration { return time.Duration(a.LeftMS) * time.Millisecond }
+
+// Answers are the answers to a request with several queries, in their order.
+type Answers struct {
+	Answers    []Answer `json:"answers"`
+	Generation uint64   `json:"generation"`
+}
+
+// A Consent is what stands of one key, and what the gate makes of it now for
+// collecting. Own is what was decided on this device and the cloud has not
+// acknowledged yet.
+type Consent struct {
+	Key        cardea.Key     `json:"key"`
+	Version    uint32         `json:"version"`
+	Class      cardea.Class   `json:"class"`
+	Verdict    cardea.Verdict `json:"verdict"`
+	Reason     cardea.Reason  `json:"reason"`
+	LeftMS     int64          `json:"left_ms"`
+	ValidUntil cardea.Millis  `json:"valid_until,omitempty"`
+	Own        cardea.Act     `json:"own,omitempty"`
+}
+
+// Consents are the consents a program may see. Head names the ledger behind
+// them: a decision made on a screen that shows them says so in its Head.
+type Consents struct {
+	Generation uint64          `json:"generation"`
+	Head       cardea.Position `json:"head"`
+	Consents   []Consent       `json:"consents"`
+}
+
+// A Withdrawal stops one key here or everywhere. Head is that of the consents
+// that were shown; without it what the agent holds counts as shown, which is
+// right for a word or a button without a screen.
+type Withdrawal struct {
+	Key   cardea.Key       `json:"key"`
+	Reach cardea.Reach     `json:"reach,omitempty"` // absent: "device"
+	Head  *cardea.Position `json:"head,omitempty"`
+}
+
+// A Grant allows one key. It names the version and the notice the owner was
+// shown and the Head of the consents on that screen.
+type Grant struct {
+	Key     cardea.Key       `json:"key"`
+	Version uint32           `json:"version"`
+	Notice  cardea.Hash      `json:"notice"`
+	Reach   cardea.Reach     `json:"reach,omitempty"` // absent: "device"
+	Head    *cardea.Position `json:"head,omitempty"`
+}
+
+// Stopped says that a withdrawal is durable and in force on this device.
+type Stopped struct {
+	Stopped    bool   `json:"stopped"`
+	Generation uint64 `json:"generation"`
+}
+
+// Noted says that a decision is durable. Pending means that the cloud has not
+// acknowledged it, and that until then only class L counts.
+type Noted struct {
+	Pending    bool   `json:"pending"`
+	Generation uint64 `json:"generation"`
+}
+
+// Unlinked says that a link is gone from this device.
+type Unlinked struct {
+	Unlinked   bool   `json:"unlinked"`
+	Generation uint64 `json:"generation"`
+}
+
+// A Preference is one setting; Value is a JSON scalar.
+type Preference struct {
+	Key   cardea.PreferenceKey `json:"key"`
+	Value json.RawMessage      `json:"value"`
+}
+
+// Preferences are the preferences a program may see.
+type Preferences struct {
+	Generation  uint64          `json:"generation"`
+	Head        cardea.Position `json:"head"`
+	Preferences []Preference    `json:"preferences"`
+}
+
+// A PreferenceChange sets one preference of the account on every device, or
+// only here. Head is as in a Withdrawal.
+type PreferenceChange struct {
+	Key   cardea.PreferenceKey `json:"key"`
+	Value json.RawMessage      `json:"value"`
+	Reach cardea.Reach         `json:"reach,omitempty"` // absent: "device"
+	Head  *cardea.Position     `json:"head,omitempty"`
+}
+
+// An Event is one line of a watch: the whole state the program may see, never
+// a difference, so the last one read is always right. Resync instead says that
+// the reader was too slow and has to watch anew.
+type Event struct {
+	Generation  uint64          `json:"generation"`
+	Link        cardea.LinkID   `json:"link,omitzero"`
+	Head        cardea.Position `json:"head,omitzero"`
+	Pairing     string          `json:"pairing,omitempty"` // with the entitlement "pair"
+	Consents    []Consent       `json:"consents,omitempty"`
+	Preferences []Preference    `json:"preferences,omitempty"`
+	Resync      bool            `json:"resync,omitempty"`
+}

@@ -1,0 +1,125 @@
+package localapi
+
+import (
+	"net/http"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/internal/web"
+	"github.com/cardea-id/cardea/store/devicedb"
+)
+
+func (s *Server) consents(c *call) error {
+	generation := s.Gate.Generation()
+	link, err := s.held()
+	if err != nil {
+		return err
+	}
+	return c.answer(client.Consents{
+		Generation: generation, Head: link.Head, Consents: s.visible(c.caller.program, link),
+	})
+}
+
+// visible is what stands of the program's purposes and what the gate makes of
+// it now.
+func (s *Server) visible(p *Program, link devicedb.Link) []client.Consent {
+	own := link.Log.Own()
+	out := []client.Consent{}
+	for _, c := range link.Body.Consents {
+		if !p.purpose(c.Key.Purpose()) {
+			continue
+		}
+		a := s.Gate.Decide(cardea.Query{Key: c.Key, Use: cardea.UseCollect})
+		out = append(out, client.Consent{
+			Key: c.Key, Version: c.Version, Class: c.Class, ValidUntil: c.ValidUntil, Own: own[c.Key],
+			Verdict: a.Verdict, Reason: a.Reason, LeftMS: a.Left.Milliseconds(),
+		})
+	}
+	return out
+}
+
+// withdraw is never refused for what the device holds: a key it does not know
+// is denied all the same.
+func (s *Server) withdraw(c *call) error {
+	var req client.Withdrawal
+	if err := c.read(&req); err != nil {
+		return err
+	}
+	reach, err := about(req.Key, req.Reach)
+	if err != nil {
+		return err
+	}
+	if err := c.permit(req.Key.Purpose()); err != nil {
+		return err
+	}
+	link, err := s.held()
+	if err != nil {
+		return err
+	}
+	base := link.Head
+	if req.Head != nil {
+		base = *req.Head
+	}
+	if err := s.Decider.Withdraw(link.ID, req.Key, reach, base); err != nil {
+		return err
+	}
+	return c.answer(client.Stopped{Stopped: true, Generation: s.Gate.Generation()})
+}
+
+// allow wants to know the screen: a yes counts only against the denials its
+// owner could have seen there.
+func (s *Server) allow(c *call) error {
+	var req client.Grant
+	if err := c.read(&req); err != nil {
+		return err
+	}
+	reach, err := about(req.Key, req.Reach)
+	if err != nil {
+		return err
+	}
+	if err := c.permit(req.Key.Purpose()); err != nil {
+		return err
+	}
+	if req.Version == 0 || req.Notice.IsZero() || req.Head == nil {
+		return invalid("a yes names the version and the notice that were shown, and the head of GET /v1/consents behind that screen")
+	}
+	link, err := s.held()
+	if err != nil {
+		return err
+	}
+	if err := s.Decider.Allow(link.ID, req.Key, req.Version, req.Notice, reach, *req.Head); err != nil {
+		return err
+	}
+	return c.answer(client.Noted{Pending: true, Generation: s.Gate.Generation()})
+}
+
+// about checks what a decision is about. It reaches no further than this device
+// unless the person chose so.
+func about(key cardea.Key, reach cardea.Reach) (cardea.Reach, error) {
+	if _, err := cardea.ParseKey(string(key)); err != nil {
+		return "", err
+	}
+	return reachOf(reach)
+}
+
+func reachOf(reach cardea.Reach) (cardea.Reach, error) {
+	switch reach {
+	case "", cardea.ReachDevice:
+		return cardea.ReachDevice, nil
+	case cardea.ReachEverywhere:
+		return reach, nil
+	}
+	return "", invalid("reach %.20q: \"device\" or \"everywhere\"", reach)
+}
+
+// unlink ends a link here at once; the cloud hears of it when it can.
+func (s *Server) unlink(c *call) error {
+	id, err := cardea.ParseID[cardea.LinkID](c.r.PathValue("id"))
+	if err != nil || id.IsZero() {
+		return web.Errorf(http.StatusNotFound, "unknown_link", "this device holds no such link: GET /v1/status lists them")
+	}
+	if err := s.Decider.Unlink(id); err != nil {
+		return err
+	}
+	return c.answer(client.Unlinked{Unlinked: true, Generation: s.Gate.Generation()})
+}

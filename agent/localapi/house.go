@@ -1,0 +1,57 @@
+package localapi
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/pairing"
+)
+
+// A Gate answers "may I?" for whoever uses the device now. Its methods are safe
+// for concurrent use, answer from memory and never wait.
+type Gate interface {
+	Decide(cardea.Query) cardea.Answer
+	// Generation counts the states there were; it never stays the same over a
+	// change, a restart included.
+	Generation() uint64
+	// Changed is closed when the generation moves on from since, at once if it
+	// has already.
+	Changed(since uint64) <-chan struct{}
+	// Clock reports whether the time is known.
+	Clock() cardea.Now
+}
+
+// A Pairer runs the pairing of the device: one at a time, resumed after a
+// restart.
+type Pairer interface {
+	// Start asks the server for a code, or returns the pairing that waits.
+	Start(context.Context) (client.Pairing, error)
+	Show() client.Pairing
+	// Cancel forgets the code. Without one it does nothing.
+	Cancel() error
+	// Token is an access token of the link that counts for minValid more:
+	// ErrOffline if the server can not be reached, a *pairing.Error if it
+	// refuses.
+	Token(ctx context.Context, link cardea.LinkID, audience, scope string, minValid time.Duration) (pairing.Tokens, error)
+}
+
+// A Decider keeps what is decided on the device: each method returns after the
+// decision is on the disk and the gate enforces it. A link that is not held is
+// devicedb.ErrNotFound.
+type Decider interface {
+	Withdraw(cardea.LinkID, cardea.Key, cardea.Reach, cardea.Position) error
+	Allow(link cardea.LinkID, key cardea.Key, version uint32, notice cardea.Hash, reach cardea.Reach, base cardea.Position) error
+	Prefer(cardea.LinkID, cardea.PreferenceKey, cardea.Value, cardea.Reach, cardea.Position) error
+	Unlink(cardea.LinkID) error
+}
+
+var (
+	// ErrGuest is returned when a call needs somebody to be linked and nobody is.
+	ErrGuest = errors.New("nobody is linked: pair the device first")
+	// ErrOffline is returned when a call needs the server and it can not be
+	// reached.
+	ErrOffline = errors.New("the server can not be reached")
+)

@@ -1,0 +1,317 @@
+package localapi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/agent/localapi"
+	"github.com/cardea-id/cardea/pairing"
+	"github.com/cardea-id/cardea/store/devicedb"
+)
+
+// A house is what stands behind a server in these tests: a real database and a
+// gate whose state the test sets.
+type house struct {
+	db     *devicedb.DB
+	link   cardea.LinkID
+	socket string
+	log    *strings.Builder
+
+	mu         sync.Mutex
+	view       *cardea.View
+	now        cardea.Now
+	generation uint64
+	changed    chan struct{}
+	pairing    client.Pairing
+	tokenErr   error
+	broken     error    // what every decision fails with
+	done       []string // what was decided
+	asked      int      // decisions
+}
+
+const everything = `
+name = "everything"
+user = "%d"
+entitlements = ["pair", "decide", "token", "prefs", "consent.read", "consent.write", "events", "admin"]
+purposes = ["*"]
+audiences = ["*"]
+preferences = ["*"]
+`
+
+var epoch = cardea.Millis(1_800_000_000_000)
+
+func body() cardea.Body {
+	given := cardea.Consent{Key: "recommendations/use", Version: 3, Reason: cardea.ReasonGranted, Class: cardea.ClassC, Staleness: 3600}
+	return cardea.Body{
+		Identity: cardea.Identity{Subject: "sub-1", Name: "Ada"},
+		Consents: []cardea.Consent{
+			given,
+			{Key: "voice/use", Version: 1, Reason: cardea.ReasonNotAsked, Class: cardea.ClassA, Staleness: 3600},
+		},
+		Preferences: []cardea.Preference{{Key: "language", Value: `"de"`}, {Key: "voice_speed", Value: "21"}},
+	}
+}
+
+// newHouse links the device and serves it to the programs of the files, or to
+// this process with everything if there are none.
+func newHouse(t testing.TB, files ...string) *house {
+	t.Helper()
+	h := &house{link: cardea.NewID[cardea.LinkID](), log: new(strings.Builder), generation: 7, changed: make(chan struct{})}
+	dir := t.TempDir()
+	db, err := devicedb.Open(filepath.Join(dir, "device.db"), [32]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	h.db = db
+	link := devicedb.Link{
+		ID: h.link, Issuer: "https://id.example", Body: body(), Log: cardea.NewLog(),
+		Head: cardea.Position{Era: 1, Seq: 9, Hash: cardea.Hash{9}},
+	}
+	if err := db.Put(link); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.SetActive(h.link); err != nil {
+		t.Fatal(err)
+	}
+	h.now = cardea.Now{Time: epoch, Synced: true}
+	h.view = cardea.NewView(link.Body.Consents, nil, epoch, epoch.Add(24*time.Hour))
+	if files == nil {
+		files = []string{fmt.Sprintf(everything, os.Getuid())}
+	}
+	registry, err := localapi.LoadRegistry(writeFiles(t, files...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.serve(t, registry)
+	return h
+}
+
+func writeFiles(t testing.TB, files ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i, text := range files {
+		path := filepath.Join(dir, fmt.Sprintf("%02d.toml", i))
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// serve runs a server on a socket that every user can reach.
+func (h *house) serve(t testing.TB, registry *localapi.Registry) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cardea")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	os.Chmod(dir, 0o755)
+	h.socket = filepath.Join(dir, "s")
+	l, err := localapi.Listen(h.socket, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(h.socket, 0o666)
+	server := localapi.New(localapi.Config{
+		Registry: registry, DB: h.db, Device: "device", Gate: h, Pairer: h, Decider: h,
+		Log: slog.New(slog.NewTextHandler(&locked{h: h}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(h.socket); !errors.Is(err, fs.ErrNotExist) {
+			t.Error("the socket was left behind")
+		}
+	})
+}
+
+type locked struct{ h *house }
+
+func (l *locked) Write(b []byte) (int, error) {
+	l.h.mu.Lock()
+	defer l.h.mu.Unlock()
+	return l.h.log.Write(b)
+}
+
+func (h *house) logged() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log.String()
+}
+
+func (h *house) client(t testing.TB) *client.Client {
+	c := client.New(h.socket)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// Gate.
+
+func (h *house) Decide(q cardea.Query) cardea.Answer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.asked++
+	return cardea.Decide(h.view, h.now, q)
+}
+
+// looked counts how often the gate was asked.
+func (h *house) looked() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.asked
+}
+
+func (h *house) Generation() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.generation
+}
+
+func (h *house) Changed(since uint64) <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.generation != since {
+		now := make(chan struct{})
+		close(now)
+		return now
+	}
+	return h.changed
+}
+
+func (h *house) Clock() cardea.Now {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.now
+}
+
+// change moves the generation on after f has changed the state.
+func (h *house) change(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
+	h.generation++
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+// Pairer.
+
+func (h *house) Start(context.Context) (client.Pairing, error) {
+	if h.broken != nil {
+		return client.Pairing{}, h.broken
+	}
+	h.change(func() {
+		h.pairing = client.Pairing{
+			State: client.PairPending, UserCode: "WDJB-MJHT", VerificationURI: "https://id.example/pair",
+			VerificationURIComplete: "https://id.example/pair?code=WDJB-MJHT", ExpiresIn: 600,
+		}
+	})
+	return h.Show(), nil
+}
+
+func (h *house) Show() client.Pairing {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pairing.State == "" {
+		return client.Pairing{State: client.PairNone}
+	}
+	return h.pairing
+}
+
+func (h *house) Cancel() error {
+	h.change(func() { h.pairing = client.Pairing{} })
+	return nil
+}
+
+func (h *house) Token(_ context.Context, link cardea.LinkID, audience, scope string, minValid time.Duration) (pairing.Tokens, error) {
+	if h.tokenErr != nil {
+		return pairing.Tokens{}, h.tokenErr
+	}
+	return pairing.Tokens{AccessToken: pairing.Secret("for " + audience + " " + scope), TokenType: pairing.TypeDPoP, ExpiresIn: 600}, nil
+}
+
+// Decider.
+
+func (h *house) decided(link cardea.LinkID, what string, e cardea.LogEntry) error {
+	if h.broken != nil {
+		return h.broken
+	}
+	e.Event = cardea.NewID[cardea.EventID]()
+	var state devicedb.Link
+	err := h.db.Change(link, func(l *devicedb.Link) error {
+		l.Log = l.Log.Append(e)
+		state = *l
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	h.change(func() {
+		h.view = cardea.NewView(state.Body.Consents, state.Log.Own(), epoch, epoch.Add(24*time.Hour))
+		h.done = append(h.done, fmt.Sprintf("%s %s%s %s %s from %d", what, e.Key, e.Preference, e.Value, e.Reach, e.Base.Seq))
+	})
+	return nil
+}
+
+func (h *house) Withdraw(link cardea.LinkID, key cardea.Key, reach cardea.Reach, base cardea.Position) error {
+	return h.decided(link, "withdraw", cardea.LogEntry{Act: cardea.ActDeny, Key: key, Reach: reach, Base: base})
+}
+
+func (h *house) Allow(link cardea.LinkID, key cardea.Key, version uint32, notice cardea.Hash, reach cardea.Reach, base cardea.Position) error {
+	return h.decided(link, "allow", cardea.LogEntry{Act: cardea.ActGrant, Key: key, Version: version, Notice: notice, Reach: reach, Base: base})
+}
+
+func (h *house) Prefer(link cardea.LinkID, key cardea.PreferenceKey, value cardea.Value, reach cardea.Reach, base cardea.Position) error {
+	return h.decided(link, "prefer", cardea.LogEntry{Act: cardea.ActPrefer, Preference: key, Value: value, Reach: reach, Base: base})
+}
+
+func (h *house) Unlink(link cardea.LinkID) error {
+	links, err := h.db.Links()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(links, func(l devicedb.Link) bool { return l.ID == link }) {
+		return devicedb.ErrNotFound
+	}
+	if err := h.db.Delete(link); err != nil {
+		return err
+	}
+	h.change(func() { h.view = cardea.Barred(cardea.ReasonGuest) })
+	return nil
+}
+
+func (h *house) acts() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.done)
+}
+
+// raw speaks HTTP without the client, to send what the client never would.
+func (h *house) raw() *http.Client {
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", h.socket)
+		},
+	}}
+}

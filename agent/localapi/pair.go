@@ -1,0 +1,100 @@
+package localapi
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/internal/web"
+	"github.com/cardea-id/cardea/pairing/qr"
+)
+
+// startPair begins a pairing. One that waits is shown again, so that two
+// programs, or one that lost its answer, get the same code.
+func (s *Server) startPair(c *call) error {
+	if err := c.read(&struct{}{}); err != nil {
+		return err
+	}
+	p, err := s.Pairer.Start(c.r.Context())
+	if err != nil {
+		return unreachable(err)
+	}
+	return c.answer(p)
+}
+
+func (s *Server) showPair(c *call) error { return c.answer(s.Pairer.Show()) }
+
+func (s *Server) cancelPair(c *call) error {
+	if err := s.Pairer.Cancel(); err != nil {
+		return err
+	}
+	return c.answer(s.Pairer.Show())
+}
+
+// QR pictures are between these sizes, in pixels.
+const (
+	minPixels     = 64
+	maxPixels     = 2048
+	defaultPixels = 320
+)
+
+func (s *Server) qrPNG(c *call) error {
+	q, err := c.query("px")
+	if err != nil {
+		return err
+	}
+	px := defaultPixels
+	if text := q.Get("px"); text != "" {
+		if px, err = strconv.Atoi(text); err != nil || px < minPixels || px > maxPixels {
+			return invalid("px: a number of pixels from %d to %d", minPixels, maxPixels)
+		}
+	}
+	uri, err := s.codeURI()
+	if err != nil {
+		return err
+	}
+	png, err := qr.PNG(uri, px)
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Content-Type", "image/png")
+	c.w.Write(png) // the client is gone if this fails
+	return nil
+}
+
+func (s *Server) qrText(c *call) error {
+	q, err := c.query("dark")
+	if err != nil {
+		return err
+	}
+	dark := true
+	if text := q.Get("dark"); text != "" {
+		if dark, err = strconv.ParseBool(text); err != nil {
+			return invalid("dark: true for a dark terminal, false for a light one")
+		}
+	}
+	uri, err := s.codeURI()
+	if err != nil {
+		return err
+	}
+	text, err := qr.Terminal(uri, dark)
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	c.w.Write([]byte(text))
+	return nil
+}
+
+// codeURI is what the owner scans: the address with the code in it where the
+// server gives one (RFC 8628, Section 3.3.1), or else the one to type it at.
+func (s *Server) codeURI() (string, error) {
+	p := s.Pairer.Show()
+	switch {
+	case p.State != client.PairPending:
+		return "", web.Errorf(http.StatusConflict, "no_pairing", "no code is waiting: start one with POST /v1/pair")
+	case p.VerificationURIComplete != "":
+		return p.VerificationURIComplete, nil
+	}
+	return p.VerificationURI, nil
+}

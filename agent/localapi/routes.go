@@ -1,0 +1,167 @@
+package localapi
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/web"
+	"github.com/cardea-id/cardea/store/devicedb"
+)
+
+// A route is one call of the API. A scoped one is about something the program's
+// file lists: its handler asks permit again when it knows what.
+type route struct {
+	method, path string
+	need         Entitlement
+	scoped       bool
+	handle       func(*call) error
+}
+
+func (s *Server) table() []route {
+	return []route{
+		{"GET", "/v1/status", "", false, s.status},
+		{"POST", "/v1/pair", MayPair, false, s.startPair},
+		{"GET", "/v1/pair", MayPair, false, s.showPair},
+		{"DELETE", "/v1/pair", MayPair, false, s.cancelPair},
+		{"GET", "/v1/pair/qr.png", MayPair, false, s.qrPNG},
+		{"GET", "/v1/pair/qr.txt", MayPair, false, s.qrText},
+		{"GET", "/v1/identity", MayPrefs, false, s.identity},
+		{"POST", "/v1/token", MayToken, true, s.token},
+		{"POST", "/v1/decide", MayDecide, true, s.decide},
+		{"GET", "/v1/consents", MayReadConsent, false, s.consents},
+		{"POST", "/v1/consents/withdraw", MayWriteConsent, true, s.withdraw},
+		{"POST", "/v1/consents/allow", MayWriteConsent, true, s.allow},
+		{"GET", "/v1/preferences", MayPrefs, false, s.preferences},
+		{"PUT", "/v1/preferences", MayPrefs, true, s.prefer},
+		{"GET", "/v1/watch", MayEvents, false, s.watch},
+		{"DELETE", "/v1/links/{id}", MayAdmin, false, s.unlink},
+	}
+}
+
+// A call is one request of one caller to one route.
+type call struct {
+	s      *Server
+	route  route
+	caller caller
+	w      http.ResponseWriter
+	r      *http.Request
+}
+
+// routes answers unknown paths and methods in JSON too, but only to registered
+// programs: nobody else learns anything.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	methods := map[string][]route{}
+	for _, rt := range s.table() {
+		methods[rt.path] = append(methods[rt.path], rt)
+	}
+	for path, routes := range methods {
+		mux.Handle(path, s.serve(func(c *call) error { return c.dispatch(routes) }))
+	}
+	mux.Handle("/", s.serve(func(c *call) error {
+		return web.Errorf(http.StatusNotFound, "not_found", "there is no such call, see docs/integrate.md")
+	}))
+	return guard(mux)
+}
+
+// serve takes the caller out of the connection's context, once.
+func (s *Server) serve(f func(*call) error) http.Handler {
+	return web.Handle(s.log, func(w http.ResponseWriter, r *http.Request) error {
+		who, _ := r.Context().Value(callerKey{}).(caller)
+		c := &call{s: s, caller: who, w: w, r: r, route: route{method: r.Method, path: r.Pattern}}
+		if who.program == nil {
+			return c.permit()
+		}
+		return shown(f(c))
+	})
+}
+
+func (c *call) dispatch(routes []route) error {
+	i := slices.IndexFunc(routes, func(rt route) bool { return rt.method == c.r.Method })
+	if i < 0 {
+		var allow []string
+		for _, rt := range routes {
+			allow = append(allow, rt.method)
+		}
+		c.w.Header().Set("Allow", strings.Join(allow, ", "))
+		return web.Errorf(http.StatusMethodNotAllowed, "method_not_allowed", "this call takes %s", strings.Join(allow, ", "))
+	}
+	c.route = routes[i]
+	if err := c.permit(); err != nil {
+		return err
+	}
+	if c.r.ContentLength != 0 && (c.route.method == "GET" || c.route.method == "DELETE") {
+		return web.Errorf(http.StatusBadRequest, "invalid_request", "this call has no body")
+	}
+	return c.route.handle(c)
+}
+
+// permit asks the server's one gate.
+func (c *call) permit(on ...object) error {
+	return c.s.permit(c.r.Context(), c.caller, c.route, on...)
+}
+
+// read decodes the body, in readTimeout at most.
+func (c *call) read(v any) error {
+	rc := http.NewResponseController(c.w)
+	rc.SetReadDeadline(time.Now().Add(readTimeout))
+	err := web.ReadJSON(c.w, c.r, v)
+	rc.SetReadDeadline(time.Time{})
+	return err
+}
+
+// query reads the query, in which only the named parameters may stand, each
+// once.
+func (c *call) query(names ...string) (url.Values, error) {
+	q, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return nil, invalid("the query can not be read")
+	}
+	for name, values := range q {
+		if !slices.Contains(names, name) || len(values) != 1 {
+			return nil, invalid("parameter %.40q: only %q, each once", name, names)
+		}
+	}
+	return q, nil
+}
+
+func (c *call) answer(v any) error {
+	web.JSON(c.w, http.StatusOK, v)
+	return nil
+}
+
+// held is the link of who uses the device now.
+func (s *Server) held() (devicedb.Link, error) {
+	id, ok := s.DB.Active()
+	if !ok {
+		return devicedb.Link{}, ErrGuest
+	}
+	return s.DB.Link(id)
+}
+
+func invalid(format string, args ...any) error {
+	return web.Errorf(http.StatusBadRequest, "invalid_request", format, args...)
+}
+
+// shown turns the expected outcomes of the packages below into what a program
+// is told. Everything else stays hidden.
+func shown(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrGuest):
+		return web.Errorf(http.StatusConflict, "guest", "nobody is linked: pair the device with POST /v1/pair")
+	case errors.Is(err, devicedb.ErrNotFound):
+		return web.Errorf(http.StatusNotFound, "unknown_link", "this device holds no such link: GET /v1/status lists them")
+	case errors.Is(err, devicedb.ErrDamaged):
+		return web.Errorf(http.StatusServiceUnavailable, "store", "the device's state can not be read: pair the device again")
+	case errors.Is(err, cardea.ErrInvalidKey), errors.Is(err, cardea.ErrInvalidID):
+		return invalid("%v", err)
+	}
+	return err
+}

@@ -1,0 +1,121 @@
+package localapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/web"
+	"github.com/cardea-id/cardea/store/devicedb"
+)
+
+// Times of the server.
+const (
+	readTimeout  = 5 * time.Second  // for headers, and again for a body
+	writeTimeout = 30 * time.Second // for an answer; a watch has its own
+	idleTimeout  = 2 * time.Minute
+	closeTimeout = 2 * time.Second // for answers under way when the agent stops
+)
+
+// A Config says what a Server speaks for.
+type Config struct {
+	// Registry knows the programs. Nil knows none, and everybody is refused.
+	Registry *Registry
+	// DB is what the device holds. It is only read.
+	DB *devicedb.DB
+	// Device is the device's id.
+	Device cardea.DeviceID
+	// Gate, Pairer and Decider do the work.
+	Gate    Gate
+	Pairer  Pairer
+	Decider Decider
+	// Log gets the audit: who called what, and whether it was allowed. Nil is
+	// silence.
+	Log *slog.Logger
+}
+
+// A Server answers the device's programs.
+type Server struct {
+	Config
+	log     *slog.Logger
+	handler http.Handler
+}
+
+// New makes a server.
+func New(c Config) *Server {
+	s := &Server{Config: c, log: c.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.Registry == nil {
+		s.Registry = new(Registry)
+	}
+	s.handler = s.routes()
+	return s
+}
+
+// Serve answers on l until ctx ends, then lets answers under way finish and
+// closes l. It returns nil after ctx ended.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	srv := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    8 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends watches
+		ConnContext:       withCaller,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	done := make(chan error, 1)
+	go func() {
+		done <- srv.Serve(&door{Listener: l, registry: s.Registry, log: s.log, conns: map[uint32]int{}})
+	}()
+	select {
+	case err := <-done:
+		return fmt.Errorf("local API: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil {
+		srv.Close()
+	}
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("local API: %w", err)
+	}
+	return nil
+}
+
+// guard refuses what no program of the device sends: a browser tells where it
+// comes from, and a name that was rebound to this socket tells another host.
+func guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		if err := foreign(r); err != nil {
+			h.Set("Connection", "close")
+			web.JSON(w, err.Status, err)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func foreign(r *http.Request) *web.Error {
+	switch {
+	case len(r.Header.Values("Origin")) > 0 || len(r.Header.Values("Referer")) > 0:
+		return web.Errorf(http.StatusForbidden, "browser", "web pages may not speak to the agent: send neither Origin nor Referer")
+	case r.Host != "" && r.Host != "localhost" && r.Host != "cardea":
+		return web.Errorf(http.StatusMisdirectedRequest, "foreign_host", "this is the agent's socket: send the host \"localhost\" or \"cardea\"")
+	}
+	return nil
+}

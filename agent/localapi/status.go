@@ -1,0 +1,38 @@
+package localapi
+
+import (
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/client"
+)
+
+// status tells a program what the agent takes it for and how the agent is. It
+// says nothing about a person.
+func (s *Server) status(c *call) error {
+	st := client.Status{
+		Program:      c.caller.program.Name,
+		Entitlements: []string{},
+		Device:       s.Device,
+		Links:        []cardea.LinkID{},
+		Clock:        cardea.ClockUntrusted,
+		Generation:   s.Gate.Generation(),
+	}
+	for _, e := range c.caller.program.Entitlements {
+		st.Entitlements = append(st.Entitlements, string(e))
+	}
+	if s.Gate.Clock().Synced {
+		st.Clock = cardea.ClockSynced
+	}
+	links, err := s.DB.Links()
+	if err != nil {
+		return err
+	}
+	active, _ := s.DB.Active()
+	st.Bar = cardea.ReasonGuest
+	for _, l := range links {
+		st.Links = append(st.Links, l.ID)
+		if l.ID == active {
+			st.Link, st.Issuer, st.Bar, st.Pending = l.ID, l.Issuer, l.Bar, len(l.Log.Entries)
+		}
+	}
+	return c.answer(st)
+}

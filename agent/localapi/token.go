@@ -1,0 +1,58 @@
+package localapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/internal/web"
+	"github.com/cardea-id/cardea/pairing"
+)
+
+// maxMinValid bounds min_valid: no access token lives longer, so a longer wish
+// would fetch a new one at every call and never be met.
+const maxMinValid = 300
+
+// tokenTimeout bounds the wait for the server, within writeTimeout.
+const tokenTimeout = 20 * time.Second
+
+func (s *Server) token(c *call) error {
+	var req client.TokenRequest
+	if err := c.read(&req); err != nil {
+		return err
+	}
+	if req.Audience == "" || req.MinValid < 0 || req.MinValid > maxMinValid {
+		return invalid("audience must be set, and min_valid be 0 to %d seconds", maxMinValid)
+	}
+	if err := c.permit(audience(req.Audience)); err != nil {
+		return err
+	}
+	// The token belongs to whoever is active now, and the answer says to whom.
+	link, ok := s.DB.Active()
+	if !ok {
+		return ErrGuest
+	}
+	ctx, cancel := context.WithTimeout(c.r.Context(), tokenTimeout)
+	defer cancel()
+	t, err := s.Pairer.Token(ctx, link, req.Audience, req.Scope, time.Duration(req.MinValid)*time.Second)
+	if err != nil {
+		return unreachable(err)
+	}
+	return c.answer(client.Token{AccessToken: t.AccessToken, TokenType: t.TokenType, ExpiresIn: int64(t.ExpiresIn), Link: link})
+}
+
+// unreachable says what a server's refusal or silence means for a program.
+func unreachable(err error) error {
+	refusal, ok := errors.AsType[*pairing.Error](err)
+	switch {
+	case errors.Is(err, ErrGuest):
+		return err
+	case ok && !refusal.Transient():
+		return web.Errorf(http.StatusForbidden, refusal.Code, "the server refused: %s", refusal.Description)
+	case ok, errors.Is(err, context.DeadlineExceeded), errors.Is(err, ErrOffline):
+		return web.Errorf(http.StatusServiceUnavailable, "offline", "the server can not be reached now: try again later")
+	}
+	return err
+}
