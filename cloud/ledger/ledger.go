@@ -150,6 +150,9 @@ func (l *Ledger) prefer(tx *accountdb.Tx, account cardea.AccountID, e cardea.Ent
 		return e, &RejectedError{cardea.RejectedValue}
 	}
 	e.Value = value
+	if e.Channel == cardea.ChannelBrand && def.Privacy && value != def.Protective {
+		return e, &RejectedError{cardea.RejectedConfirm}
+	}
 	stands, err := tx.Setting(account, e.Preference, e.Scope)
 	if err != nil {
 		return e, err

@@ -297,4 +297,15 @@ func TestPrivacyPreferenceProtects(t *testing.T) {
 	if r := set("true", old); r != "" {
 		t.Errorf("off again, concurrently: %s", r)
 	}
+	brand := func(value cardea.Value) cardea.Rejected {
+		return d.take(cardea.ChannelBrand, cardea.Scope{}, cardea.Decision{
+			Event: cardea.NewID[cardea.EventID](), Act: cardea.ActPrefer, Preference: "microphone_off", Value: value, Base: d.page().Head,
+		})
+	}
+	if r := brand("false"); r != cardea.RejectedConfirm {
+		t.Errorf("the brand took protection back: %q", r)
+	}
+	if r := brand("true"); r != "" {
+		t.Errorf("the brand protects: %s", r)
+	}
 }
