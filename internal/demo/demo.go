@@ -1,0 +1,185 @@
+// Package demo is the demonstration: a cloud and a device as real processes, a
+// code to scan, and a live account of what happens, with the milliseconds each
+// step took. The owner is whoever sits before it, or a script that is given
+// nothing but the picture on the device's screen.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/internal/stage"
+)
+
+// Options are how the demonstration is run.
+type Options struct {
+	Bin       string // folder with the programs
+	Catalogue string // YAML file
+	Kind      string // of the device: speaker or car
+	Script    bool   // a script plays the owner
+	Fault     string // "deny": the scripted owner declines
+	LAN       bool   // phones on the network can reach the cloud
+	Light     bool   // the terminal is dark on light
+	Keys      io.Reader
+	Out       io.Writer
+}
+
+// A demo runs.
+type demo struct {
+	Options
+	stage *stage.Stage
+	agent *stage.Agent
+	told  *timeline
+
+	networkOff bool
+}
+
+// Run shows the demonstration until its end, or until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	dir, err := os.MkdirTemp("", "cardea-demo-")
+	if err != nil {
+		return fmt.Errorf("scratch folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	d := &demo{Options: o, told: newTimeline(o.Out)}
+	c := stage.Config{Bin: o.Bin, Dir: dir, Catalogue: o.Catalogue}
+	if o.LAN {
+		if c.Host, err = lanAddress(); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(o.Out, "\n  Starting the cloud and the device …")
+	if d.stage, err = stage.Start(ctx, c); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.stage.Close()) }()
+	if d.agent, err = d.stage.StartAgent(ctx, "device", o.Kind); err != nil {
+		return err
+	}
+	return d.play(ctx)
+}
+
+func (d *demo) play(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	shown, err := d.show(ctx)
+	if err != nil {
+		return err
+	}
+	go d.watchDevice(ctx)
+	go d.watchLedger(ctx)
+	go d.watchGate(ctx)
+	if d.Script {
+		return d.script(ctx, shown)
+	}
+	return d.listen(ctx)
+}
+
+// show has the device show its code and prints its screen.
+func (d *demo) show(ctx context.Context) (client.Pairing, error) {
+	shown, err := d.agent.Pair(ctx)
+	if err != nil {
+		return shown, fmt.Errorf("start pairing: %w", err)
+	}
+	text, err := d.agent.QRText(ctx, !d.Light)
+	if err != nil {
+		return shown, fmt.Errorf("show code: %w", err)
+	}
+	fmt.Fprintf(d.Out, "\n%s\n", indent(text))
+	fmt.Fprintf(d.Out, "  Scan it, or open   %s\n", shown.VerificationURIComplete)
+	fmt.Fprintf(d.Out, "  Code to compare    %s\n", shown.UserCode)
+	if d.LAN {
+		fmt.Fprint(d.Out, lanNote)
+	}
+	if !d.Script {
+		fmt.Fprint(d.Out, "\n  n  network off and on    w  withdraw on the device    q  quit\n")
+	}
+	fmt.Fprintln(d.Out)
+	d.told.mark("shown", shown.UserCode)
+	return shown, nil
+}
+
+const lanNote = `
+  Without TLS, a phone can sign in, pair and decide; passkeys, secure cookies
+  and privacy on this network need TLS. Use it on a network you trust.
+`
+
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ")
+}
+
+// watchDevice tells what changes on the device.
+func (d *demo) watchDevice(ctx context.Context) {
+	var before client.Event
+	for e, err := range d.agent.Watch(ctx, 0) {
+		if err != nil {
+			return
+		}
+		d.deviceChanged(before, e)
+		before = e
+	}
+}
+
+func (d *demo) deviceChanged(before, now client.Event) {
+	if now.Pairing != before.Pairing {
+		switch now.Pairing {
+		case client.PairApproved:
+			d.told.mark("tokens stored", "")
+		case client.PairDenied:
+			d.told.mark("access_denied", "has reached the device")
+		case client.PairExpired:
+			d.told.mark("code expired", "start again")
+		}
+	}
+	if !now.Link.IsZero() && before.Link.IsZero() {
+		d.told.once("tokens stored", "")
+		d.told.mark("statement applied", fmt.Sprintf("%d purposes and facets, nothing given", len(now.Consents)))
+		return
+	}
+	if now.Link.IsZero() && !before.Link.IsZero() {
+		d.told.mark("unlinked", "the device has forgotten the account")
+		return
+	}
+	was := map[cardea.Key]client.Consent{}
+	for _, c := range before.Consents {
+		was[c.Key] = c
+	}
+	for _, c := range now.Consents {
+		if old := was[c.Key]; old.Verdict != c.Verdict && before.Link == now.Link {
+			d.told.mark("applied on the device", fmt.Sprintf("%s: %s (%s)", c.Key, c.Verdict, c.Reason))
+		}
+	}
+}
+
+// watched are the keys whose answers are asked for all the time.
+var watched = []cardea.Query{{Key: "presence/use"}, {Key: "recommendations/use"}}
+
+// watchGate asks as a program would, and tells when an answer turns by itself.
+func (d *demo) watchGate(ctx context.Context) {
+	last := map[cardea.Key]client.Answer{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+		answers, err := d.agent.DecideAll(ctx, watched...)
+		if err != nil {
+			continue
+		}
+		for _, a := range answers.Answers {
+			before, known := last[a.Key]
+			last[a.Key] = a
+			if known && before.Verdict != a.Verdict && before.Generation == a.Generation {
+				d.told.mark("by itself", fmt.Sprintf("%s: %s (%s)", a.Key, a.Verdict, a.Reason))
+			}
+		}
+	}
+}

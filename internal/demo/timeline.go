@@ -1,0 +1,71 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// A timeline prints what happened, each line with the time since the one
+// before.
+type timeline struct {
+	mu   sync.Mutex
+	out  io.Writer
+	last time.Time
+	seen map[string]bool
+	wake chan struct{}
+}
+
+func newTimeline(out io.Writer) *timeline {
+	return &timeline{out: out, seen: map[string]bool{}, wake: make(chan struct{})}
+}
+
+// mark prints that something has happened now.
+func (t *timeline) mark(what, detail string) { t.markAt(time.Now(), what, detail) }
+
+// once is mark for what may have been seen already.
+func (t *timeline) once(what, detail string) {
+	if !t.has(what) {
+		t.mark(what, detail)
+	}
+}
+
+func (t *timeline) markAt(at time.Time, what, detail string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	took := ""
+	if !t.last.IsZero() {
+		took = duration(at.Sub(t.last))
+	}
+	t.last = at
+	t.seen[what] = true
+	fmt.Fprintf(t.out, "  %s  %10s  %-24s %s\n", at.Format("15:04:05.000"), took, what, detail)
+	close(t.wake)
+	t.wake = make(chan struct{})
+}
+
+func (t *timeline) has(what string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.seen[what]
+}
+
+// next is closed at the next line.
+func (t *timeline) next() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.wake
+}
+
+func duration(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0 ms"
+	case d < 10*time.Millisecond:
+		return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+	case d < 2*time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}

@@ -1,0 +1,209 @@
+// Package stage sets up a whole house in a scratch folder: the cloud and any
+// number of agents, as the real programs in processes of their own, each agent
+// behind a cable that can be pulled. The demonstration, the end-to-end tests
+// and the benchmarks all play on it.
+package stage
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"text/template"
+	"time"
+
+	"github.com/cardea-id/cardea/agent/client"
+)
+
+// Config says what to set up.
+type Config struct {
+	Bin       string // folder with cardea-cloud and cardea-agent
+	Dir       string // scratch folder
+	Host      string // address others reach this machine by; default 127.0.0.1
+	Catalogue string // YAML file
+	Clients   string // more clients of the cloud, as TOML
+}
+
+// A Stage is a cloud that runs.
+type Stage struct {
+	Config
+	URL      string // the issuer: what phones and devices are told
+	Listen   string // host:port of HTTP
+	MQTT     string // host:port of MQTT, at the cloud's end
+	AdminKey string
+	Cloud    *Process
+
+	cable  *Proxy // every device's MQTT goes through it
+	agents []*Agent
+}
+
+// An Agent is a device that runs, with a cable of its own for HTTP.
+type Agent struct {
+	*client.Client
+	Process *Process
+	Dir     string
+	Socket  string
+	stage   *Stage
+	http    *Proxy
+}
+
+// Start sets up the cloud and waits until it answers.
+func Start(ctx context.Context, c Config) (*Stage, error) {
+	if c.Host == "" {
+		c.Host = "127.0.0.1"
+	}
+	s := &Stage{Config: c, AdminKey: rand.Text()}
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	s.Listen = net.JoinHostPort(c.Host, ports[0])
+	s.MQTT = net.JoinHostPort("127.0.0.1", ports[1])
+	s.URL = "http://" + s.Listen
+	if s.cable, err = NewProxy("127.0.0.1:0", s.MQTT); err != nil {
+		return nil, err
+	}
+	if err := s.StartCloud(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// StartCloud starts the cloud on what is in its folder.
+func (s *Stage) StartCloud(ctx context.Context) error {
+	path := filepath.Join(s.Dir, "cloud.toml")
+	err := render(path, cloudConfig, map[string]any{
+		"Issuer": s.URL, "Listen": s.Listen, "MQTT": s.MQTT, "MQTTURL": "tcp://" + s.cable.Addr(), "Data": filepath.Join(s.Dir, "cloud"),
+		"Catalogue": s.Catalogue, "Key": fmt.Sprintf("%x", sha256.Sum256([]byte(s.AdminKey))), "Clients": s.Clients,
+	})
+	if err != nil {
+		return err
+	}
+	if s.Cloud, err = startProcess(filepath.Join(s.Bin, "cardea-cloud"), filepath.Join(s.Dir, "cloud.log"), "-config", path); err != nil {
+		return err
+	}
+	return s.Cloud.until(ctx, func() error {
+		r, err := http.Get(s.URL + "/.well-known/oauth-authorization-server")
+		if err == nil {
+			r.Body.Close()
+		}
+		return err
+	})
+}
+
+// A Program of another user may ask an agent.
+type Program struct {
+	Name         string
+	UID          int
+	Entitlements []string
+}
+
+// StartAgent starts a device of a kind, "speaker" or "car". Programs of this
+// user may ask it everything; what others may is said.
+func (s *Stage) StartAgent(ctx context.Context, name, kind string, others ...Program) (*Agent, error) {
+	a := &Agent{stage: s, Dir: filepath.Join(s.Dir, name)}
+	a.Socket = filepath.Join(a.Dir, "agent.sock")
+	a.Client = client.New(a.Socket)
+	var err error
+	if a.http, err = NewProxy("127.0.0.1:0", s.Listen); err != nil {
+		return nil, err
+	}
+	if err := a.configure(kind, others); err != nil {
+		return nil, err
+	}
+	s.agents = append(s.agents, a)
+	return a, a.Start(ctx)
+}
+
+func (a *Agent) configure(kind string, others []Program) error {
+	apps := filepath.Join(a.Dir, "apps.d")
+	if err := os.MkdirAll(apps, 0o755); err != nil {
+		return fmt.Errorf("agent's folder: %w", err)
+	}
+	programs := append([]Program{{Name: "stage", UID: os.Getuid(), Entitlements: entitlements}}, others...)
+	for _, p := range programs {
+		if err := render(filepath.Join(apps, p.Name+".toml"), programConfig, p); err != nil {
+			return err
+		}
+	}
+	// The socket belongs to the group of the last program.
+	return render(filepath.Join(a.Dir, "agent.toml"), agentConfig, map[string]any{
+		"Issuer": a.stage.URL, "Connect": a.http.Addr(), "State": filepath.Join(a.Dir, "state"), "Run": filepath.Join(a.Dir, "run"),
+		"Socket": a.Socket, "Group": programs[len(programs)-1].UID, "Apps": apps, "Kind": kind,
+	})
+}
+
+// Start starts the agent on what is in its folder and waits until it answers.
+func (a *Agent) Start(ctx context.Context) error {
+	var err error
+	a.Process, err = startProcess(filepath.Join(a.stage.Bin, "cardea-agent"), filepath.Join(a.Dir, "agent.log"),
+		"-config", filepath.Join(a.Dir, "agent.toml"))
+	if err != nil {
+		return err
+	}
+	return a.Process.until(ctx, func() error {
+		_, err := a.Status(ctx)
+		return err
+	})
+}
+
+// Network plugs the device's cables in, or pulls them: HTTP and MQTT.
+func (a *Agent) Network(on bool) {
+	a.http.Cut(!on)
+	a.stage.cable.Cut(!on)
+}
+
+// Logs is what the programs have written, the last of it.
+func (s *Stage) Logs() string {
+	out := s.Cloud.lastWords()
+	for _, a := range s.agents {
+		out += "\n" + a.Process.lastWords()
+	}
+	return out
+}
+
+// Close stops everything. The folder stays.
+func (s *Stage) Close() error {
+	var errs []error
+	for _, a := range s.agents {
+		a.Client.Close()
+		errs = append(errs, a.Process.Stop())
+		a.http.Close()
+	}
+	errs = append(errs, s.Cloud.Stop())
+	s.cable.Close()
+	return errors.Join(errs...)
+}
+
+func freePorts(n int) ([]string, error) {
+	var ports []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer l.Close()
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		ports = append(ports, port)
+	}
+	return ports, nil
+}
+
+func render(path string, t *template.Template, values any) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return errors.Join(t.Execute(f, values), f.Close())
+}
+
+// patience is how long a program may take to answer for the first time.
+const patience = 20 * time.Second
