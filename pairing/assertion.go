@@ -34,10 +34,10 @@ func (c *Client) DeviceToken(ctx context.Context) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, fmt.Errorf("%w: token endpoint", ErrMalformed)
 	}
-	// The assertion carries the nonce, as the proof does. Without one the
-	// first try is the question for it, and a second follows.
+	// The assertion carries the nonce as the proof does, so it is signed anew
+	// for each. Without one the first try is the question for it.
 	t, err := c.deviceToken(ctx, endpoint)
-	if HasCode(err, UseDPoPNonce) {
+	for try := 1; try < maxTries && HasCode(err, UseDPoPNonce); try++ {
 		t, err = c.deviceToken(ctx, endpoint)
 	}
 	if err != nil {
@@ -47,7 +47,8 @@ func (c *Client) DeviceToken(ctx context.Context) (Tokens, error) {
 }
 
 func (c *Client) deviceToken(ctx context.Context, endpoint *url.URL) (Tokens, error) {
-	assertion, err := c.assert(c.nonce(endpoint))
+	nonce := c.nonce(endpoint)
+	assertion, err := c.assert(nonce)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -56,19 +57,16 @@ func (c *Client) deviceToken(ctx context.Context, endpoint *url.URL) (Tokens, er
 		"client_id":             {jose.Thumbprint(c.public())},
 		"client_assertion_type": {AssertionJWT}, "client_assertion": {assertion},
 	}
-	req := request{
-		method: http.MethodPost, url: endpoint.String(),
-		media: "application/x-www-form-urlencoded", body: []byte(form.Encode()),
-		proof: true, timeout: answerTime,
-	}
-	// Not send, which would repeat the body with the nonce that was refused.
-	ctx, cancel := context.WithTimeout(ctx, req.timeout)
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	a, err := c.once(ctx, req)
-	if err != nil {
+	a, err := c.once(ctx, request{
+		method: http.MethodPost, url: endpoint.String(), media: formMedia, body: []byte(form.Encode()),
+		proof: true, nonce: nonce,
+	})
+	switch {
+	case err != nil:
 		return Tokens{}, err
-	}
-	if a.status != http.StatusOK || !a.json() {
+	case a.status != http.StatusOK || !a.json():
 		return Tokens{}, a.failure()
 	}
 	return ParseTokens(a.body)

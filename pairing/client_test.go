@@ -119,7 +119,7 @@ func TestSlowDownAddsFiveSecondsForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &pairingtest.Server{}
 		n := 0
-		s.Other = map[string]http.HandlerFunc{"/token": func(w http.ResponseWriter, r *http.Request) {
+		s.Handle("/token", func(w http.ResponseWriter, r *http.Request) {
 			n++
 			code := pairing.AuthorizationPending
 			switch n {
@@ -129,7 +129,7 @@ func TestSlowDownAddsFiveSecondsForGood(t *testing.T) {
 				code = pairing.AccessDenied
 			}
 			reply(w, http.StatusBadRequest, `{"error":"`+code+`"}`)
-		}}
+		})
 		c := s.Client()
 		_, err := c.Wait(t.Context(), pairing.Authorization{DeviceCode: "d", ExpiresIn: 600, Interval: 5})
 		if !pairing.HasCode(err, pairing.AccessDenied) {
@@ -171,12 +171,12 @@ func TestSurvivesTrouble(t *testing.T) {
 					c := withKey(s.Client())
 					a := start(t, c)
 					begun := time.Now()
-					s.Fault = func(r *http.Request) pairingtest.Fault {
+					s.Break(func(r *http.Request) pairingtest.Fault {
 						if d := time.Since(begun); d > 10*time.Second && d < 190*time.Second {
 							return fault
 						}
 						return pairingtest.None
-					}
+					})
 					var troubled, well int
 					c.Trouble = func(err error) {
 						if err != nil {
@@ -207,7 +207,7 @@ func TestBacksOffAfterTimeouts(t *testing.T) {
 		s := &pairingtest.Server{}
 		c := s.Client()
 		a := start(t, c)
-		s.Fault = func(*http.Request) pairingtest.Fault { return pairingtest.Silent }
+		s.Break(func(*http.Request) pairingtest.Fault { return pairingtest.Silent })
 		begun := time.Now()
 		if _, err := c.Wait(t.Context(), a); !errors.Is(err, pairing.ErrExpired) {
 			t.Fatalf("got %v", err)
@@ -229,9 +229,10 @@ func TestFinalErrorsEndAtOnce(t *testing.T) {
 		pairing.UnauthorizedClient, pairing.UnsupportedGrantType, pairing.InvalidRequest, "something_new",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &pairingtest.Server{Other: map[string]http.HandlerFunc{"/token": func(w http.ResponseWriter, r *http.Request) {
+			s := new(pairingtest.Server)
+			s.Handle("/token", func(w http.ResponseWriter, r *http.Request) {
 				reply(w, http.StatusBadRequest, `{"error":"`+code+`","error_description":"because"}`)
-			}}}
+			})
 			begun := time.Now()
 			_, err := s.Client().Wait(t.Context(), pairing.Authorization{DeviceCode: "d", ExpiresIn: 600, Interval: 5})
 			if !pairing.HasCode(err, code) || time.Since(begun) != 0 || !strings.Contains(err.Error(), "because") {
@@ -335,9 +336,9 @@ func TestNothingPrintsASecret(t *testing.T) {
 		c.Log = slog.New(slog.NewJSONHandler(&log, nil))
 		a := start(t, c)
 		begun := time.Now()
-		s.Fault = func(*http.Request) pairingtest.Fault {
+		s.Break(func(*http.Request) pairingtest.Fault {
 			return pairingtest.Fault(int(time.Since(begun)/(20*time.Second)) % 6 * min(1, int((90*time.Second)/(time.Since(begun)+1))))
-		}
+		})
 		after(30*time.Second, s, a.UserCode, true)
 		tokens, err := c.Wait(t.Context(), a)
 		if err != nil {

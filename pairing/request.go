@@ -2,6 +2,7 @@ package pairing
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,17 +18,18 @@ import (
 )
 
 const (
+	formMedia  = "application/x-www-form-urlencoded"
 	maxAnswer  = 64 << 10         // bytes of a body that are read
 	maxNonce   = 512              // bytes of a server's nonce
 	answerTime = 15 * time.Second // for an answer that is not held
 )
 
-// A request is sent at most twice, see send.
 type request struct {
 	method, url string
 	media       string // of the body
 	body        []byte
 	proof       bool   // with a DPoP proof
+	nonce       string // in the proof; empty: the server's last
 	access      Tokens // authorises the request, if set
 	hold        time.Duration
 	timeout     time.Duration
@@ -43,7 +45,7 @@ type answer struct {
 func (c *Client) post(ctx context.Context, endpoint string, form url.Values, proof bool, hold time.Duration) ([]byte, error) {
 	a, err := c.send(ctx, request{
 		method: http.MethodPost, url: endpoint,
-		media: "application/x-www-form-urlencoded", body: []byte(form.Encode()),
+		media: formMedia, body: []byte(form.Encode()),
 		proof: proof && c.public() != nil, hold: hold, timeout: hold + answerTime,
 	})
 	switch {
@@ -66,16 +68,23 @@ func (c *Client) Call(ctx context.Context, t Tokens, method, url, media string, 
 	return a.status, a.body, err
 }
 
-// send sends a request, and once more if the server wants its nonce in the
-// proof: it hands one out with that refusal (RFC 9449, Sections 8 and 9).
+// maxTries bounds how often a request is sent for the sake of a nonce: once to
+// learn it, and again where a server lets each count only once and other
+// requests are under way.
+const maxTries = 3
+
+// send sends a request, and again if the server wants its nonce in the proof:
+// it hands one out with that refusal (RFC 9449, Sections 8 and 9).
 func (c *Client) send(ctx context.Context, r request) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	a, err := c.once(ctx, r)
-	if err == nil && r.proof && a.wantsNonce() {
-		a, err = c.once(ctx, r)
+	for try := 1; ; try++ {
+		a, err := c.once(ctx, r)
+		if err != nil || !r.proof || !a.wantsNonce() || try == maxTries {
+			return a, err
+		}
+		r.nonce = a.header.Get("DPoP-Nonce")
 	}
-	return a, err
 }
 
 func (c *Client) once(ctx context.Context, r request) (answer, error) {
@@ -121,7 +130,8 @@ func (c *Client) prepare(ctx context.Context, r request) (*http.Request, error) 
 		if c.public() == nil {
 			return nil, ErrNoKey
 		}
-		proof, err := jose.NewProof(c.Signer, r.method, r.url, c.nonce(req.URL), r.access.AccessToken.Reveal(), time.Now())
+		nonce := cmp.Or(r.nonce, c.nonce(req.URL))
+		proof, err := jose.NewProof(c.Signer, r.method, r.url, nonce, r.access.AccessToken.Reveal(), time.Now())
 		if err != nil {
 			return nil, fmt.Errorf("prove the key: %w", err)
 		}

@@ -53,7 +53,7 @@ func (c *Client) Wait(ctx context.Context, a Authorization) (Tokens, error) {
 
 // tell passes on what is in the way, or that nothing is.
 func (c *Client) tell(ctx context.Context, err error) {
-	if HasCode(err, AuthorizationPending) || HasCode(err, SlowDown) {
+	if HasCode(err, AuthorizationPending) || HasCode(err, SlowDown) || HasCode(err, UseDPoPNonce) {
 		err = nil
 	}
 	if err != nil {

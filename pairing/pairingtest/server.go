@@ -26,23 +26,20 @@ const Issuer = "https://login.example"
 // A Server answers the requests of one or more clients. Set its fields before
 // the first of them.
 type Server struct {
-	Life     time.Duration               // of a code, 10 min by default
-	Interval time.Duration               // 5 s by default; polls that come sooner get slow_down
-	Token    time.Duration               // life of an access token, 10 min by default
-	Hold     bool                        // holds polls as long as the request prefers
-	DPoP     bool                        // takes proofs, and wants its nonce in them
-	Plain    bool                        // publishes no metadata
-	Keep     bool                        // does not rotate refresh tokens
-	Other    map[string]http.HandlerFunc // by path
-
-	// Fault is asked about every request before it is served. Nil is none.
-	Fault func(*http.Request) Fault
+	Life     time.Duration // of a code, 10 min by default
+	Interval time.Duration // 5 s by default; polls that come sooner get slow_down
+	Token    time.Duration // life of an access token, 10 min by default
+	Hold     bool          // holds polls as long as the request prefers
+	DPoP     bool          // takes proofs, and wants its nonce in them
+	Plain    bool          // publishes no metadata
+	Keep     bool          // does not rotate refresh tokens
 
 	mu      sync.Mutex
 	changed chan struct{}
 	grants  []*grant
-	nonce   string // wanted in the next proof
-	before  string // the one of the request being served
+	nonces  []string // the last ones given
+	other   map[string]http.HandlerFunc
+	fault   func(*http.Request) Fault
 	log     []Request
 }
 
@@ -75,6 +72,23 @@ func (s *Server) Client() *pairing.Client {
 		c.Endpoints = &pairing.Metadata{DeviceAuthorizationEndpoint: Issuer + "/device", TokenEndpoint: Issuer + "/token"}
 	}
 	return c
+}
+
+// Break has f asked about every request before it is served. Nil mends all.
+func (s *Server) Break(f func(*http.Request) Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = f
+}
+
+// Handle answers a path with h.
+func (s *Server) Handle(path string, h http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.other == nil {
+		s.other = map[string]http.HandlerFunc{}
+	}
+	s.other[path] = h
 }
 
 // Decide is the owner's answer to the code shown.
@@ -131,7 +145,10 @@ func (s *Server) change(f func()) {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if other, ok := s.Other[r.URL.Path]; ok {
+	s.mu.Lock()
+	other := s.other[r.URL.Path]
+	s.mu.Unlock()
+	if other != nil {
 		other(w, r)
 		return
 	}
@@ -289,7 +306,7 @@ func (s *Server) device(w http.ResponseWriter, r *http.Request, jkt string) {
 		fail(w, pairing.InvalidClient)
 		return
 	}
-	if claims.Nonce != s.before {
+	if !slices.Contains(s.nonces, claims.Nonce) {
 		fail(w, pairing.UseDPoPNonce)
 		return
 	}
@@ -331,14 +348,15 @@ func (s *Server) proof(w http.ResponseWriter, r *http.Request) (jkt string, err 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	want := or(s.nonce, "none was given yet")
-	s.before, s.nonce = want, rand.Text()
-	w.Header().Set("DPoP-Nonce", s.nonce)
+	nonce := rand.Text()
+	w.Header().Set("DPoP-Nonce", nonce)
+	known := s.nonces
+	s.nonces = append(slices.Clone(known[max(len(known)-8, 0):]), nonce)
 	p, err := jose.VerifyProof(proof, r.Method, Issuer+r.URL.Path, "")
 	if err != nil {
 		return "", fmt.Errorf("%s", pairing.InvalidDPoPProof)
 	}
-	if p.Nonce != want {
+	if !slices.Contains(known, p.Nonce) {
 		return "", fmt.Errorf("%s", pairing.UseDPoPNonce)
 	}
 	return p.JKT, nil

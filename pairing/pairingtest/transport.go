@@ -71,11 +71,12 @@ func (s *Server) note(r *http.Request) Fault {
 	form, _ := url.ParseQuery(string(body))
 	s.mu.Lock()
 	s.log = append(s.log, Request{time.Now(), r.URL.Path, form, r.Header.Clone()})
+	fault := s.fault
 	s.mu.Unlock()
-	if s.Fault == nil {
+	if fault == nil {
 		return None
 	}
-	return s.Fault(r)
+	return fault(r)
 }
 
 func page(status int) *http.Response {
