@@ -190,7 +190,7 @@ func TestSurvivesTrouble(t *testing.T) {
 					if _, err := c.Wait(t.Context(), a); err != nil {
 						t.Fatal(err)
 					}
-					if took := time.Since(begun); took > 190*time.Second+75*time.Second {
+					if took := time.Since(begun); took > 190*time.Second+85*time.Second {
 						t.Errorf("took %v", took)
 					}
 					if troubled == 0 || well == 0 {
