@@ -20,6 +20,7 @@ type attempt struct {
 	done   chan struct{}
 	until  time.Duration // on the boot clock: no new code after it
 	first  code
+	rest   time.Duration // before the first poll
 }
 
 // A code waits for its owner until end, on the boot clock.
@@ -187,7 +188,7 @@ func (s *Session) pair(a *attempt) {
 	w := &waiting{s: s, a: a, words: make(chan word, maxCodes)}
 	w.ctx, w.end = context.WithCancel(a.ctx)
 	defer w.stop()
-	w.wait(a.first)
+	w.wait(a.first, a.rest)
 	for w.alive > 0 {
 		select {
 		case word := <-w.words:
@@ -211,12 +212,13 @@ func (w *waiting) stop() {
 	w.polls.Wait()
 }
 
-// wait polls for a code, which from now on is the one shown.
-func (w *waiting) wait(c code) {
+// wait polls for a code after a rest. From now on it is the one shown.
+func (w *waiting) wait(c code, rest time.Duration) {
 	w.shown, w.alive = c, w.alive+1
 	w.next = w.renewal()
 	w.polls.Go(func() {
 		auth := c.pending.Authorization
+		pause(w.ctx, rest)
 		auth.ExpiresIn = int((c.end - w.s.cfg.Boot() + time.Second - 1) / time.Second)
 		t, err := w.s.cfg.Client.Wait(w.ctx, auth)
 		w.words <- word{c, t, err}
@@ -236,7 +238,7 @@ func (w *waiting) replace() {
 		return
 	}
 	w.s.show(c)
-	w.wait(c)
+	w.wait(c, 0)
 }
 
 // renewal fires when a new code is due: a tenth of its life, at most a minute,

@@ -281,7 +281,7 @@ func TestResumesAfterAReboot(t *testing.T) {
 					h.Errorf("shows %+v, want %d s", got, c.left)
 				}
 				h.server.Decide(p.UserCode, true)
-				synctest.Wait()
+				h.sleep(2 * time.Second)
 				h.linked()
 			})
 		})
@@ -296,7 +296,7 @@ func TestACodeThatDiedMeanwhile(t *testing.T) {
 		h.boot = "boot 2"
 		h.sleep(7 * 24 * time.Hour)
 		h.run()
-		h.sleep(time.Second)
+		h.sleep(5 * time.Second)
 		h.expect(client.PairExpired)
 		if n := len(h.server.Requests("/device")); n != 2 { // the nonce, the code
 			h.Errorf("%d requests for a code", n)

@@ -7,6 +7,11 @@ import (
 	"github.com/cardea-id/cardea/store/devicedb"
 )
 
+// resumeRest is between the start of the agent and its first poll. A server that
+// just gave tokens to a poll of the run before would take one that follows at
+// once for a second client with the same code, and refuse it.
+const resumeRest = 2 * time.Second
+
 // resume goes on with the pairing that an earlier run of the agent began.
 func (s *Session) resume() {
 	p, ok, err := s.cfg.DB.Pairing()
@@ -16,7 +21,7 @@ func (s *Session) resume() {
 	if err != nil || !ok {
 		return
 	}
-	a := &attempt{first: code{pending: p}, until: -1}
+	a := &attempt{first: code{pending: p}, until: -1, rest: resumeRest}
 	if p.Issuer != s.cfg.Client.Issuer {
 		s.log.Warn("the pairing that waited is for another server and is forgotten")
 		s.ended(a, client.PairNone, Expired, "")
