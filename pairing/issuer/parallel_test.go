@@ -134,4 +134,3 @@ func TestPairingAgainTouchesNothing(t *testing.T) {
 	want(t, d.refresh(second.RefreshToken), pairing.InvalidGrant)
 	d.refresh(first.RefreshToken).tokens(t)
 }
-

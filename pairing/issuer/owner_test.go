@@ -1,0 +1,220 @@
+package issuer_test
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/pairing"
+	"github.com/cardea-id/cardea/pairing/issuer"
+	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
+)
+
+func TestLookup(t *testing.T) {
+	w := newWorld(t)
+	d := w.bearer()
+	a := d.start()
+	code := pairing.UserCode(a.UserCode)
+	got, err := w.Lookup(t.Context(), w.owner.ID, code, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Code != code || got.Client != plain || got.Scope != "profile" || !got.SameNetwork ||
+		got.Device != (pairing.Device{Kind: "speaker", Model: "Hall One", Serial: "1234"}) ||
+		time.Since(got.Requested) > time.Minute || got.Expires.Sub(got.Requested) < 9*time.Minute {
+		t.Errorf("%+v", got)
+	}
+	elsewhere, err := w.Lookup(t.Context(), w.owner.ID, code, netip.MustParseAddr("192.0.2.1"))
+	if err != nil || elsewhere.SameNetwork {
+		t.Error("another network passed for the same", err)
+	}
+	if unknown, err := w.Lookup(t.Context(), w.owner.ID, code, netip.Addr{}); err != nil || unknown.SameNetwork {
+		t.Error("an unknown network passed for the same", err)
+	}
+	d.prefer = "wait=0"
+	want(t, d.poll(a.DeviceCode), pairing.AuthorizationPending) // looking approves nothing
+}
+
+func TestSameNetworkOverIPv6IsOneSlash64(t *testing.T) {
+	w := newWorld(t)
+	d := w.bearer()
+	d.addr = "[2001:db8:1:2:aaaa::1]:99"
+	code := pairing.UserCode(d.start().UserCode)
+	for addr, same := range map[string]bool{"2001:db8:1:2:bbbb::2": true, "2001:db8:1:3::1": false} {
+		got, err := w.Lookup(t.Context(), w.owner.ID, code, netip.MustParseAddr(addr))
+		if err != nil || got.SameNetwork != same {
+			t.Errorf("%s: %v, %v", addr, got.SameNetwork, err)
+		}
+	}
+}
+
+func TestWhatBecameOfACode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.bearer()
+		try := func(code pairing.UserCode, wanted error) {
+			t.Helper()
+			if _, err := w.Lookup(t.Context(), w.owner.ID, code, home); !errors.Is(err, wanted) {
+				t.Errorf("look up: %v, want %v", err, wanted)
+			}
+			if _, err := w.Approve(t.Context(), w.owner.ID, code, "x"); !errors.Is(err, wanted) {
+				t.Errorf("approve: %v, want %v", err, wanted)
+			}
+			if err := w.Deny(t.Context(), w.owner.ID, code); !errors.Is(err, wanted) {
+				t.Errorf("deny: %v, want %v", err, wanted)
+			}
+		}
+		try("BBBB-BBBB", issuer.ErrWrongCode)
+		approved, denied, late := d.start(), d.start(), d.start()
+		w.approve(approved)
+		try(pairing.UserCode(approved.UserCode), issuer.ErrUsed)
+		if err := w.Deny(t.Context(), w.owner.ID, pairing.UserCode(denied.UserCode)); err != nil {
+			t.Fatal(err)
+		}
+		try(pairing.UserCode(denied.UserCode), issuer.ErrUsed)
+		d.poll(approved.DeviceCode).tokens(t)
+		try(pairing.UserCode(approved.UserCode), issuer.ErrUsed)
+		time.Sleep(10 * time.Minute)
+		try(pairing.UserCode(late.UserCode), issuer.ErrExpired)
+		want(t, d.poll(late.DeviceCode), pairing.ExpiredToken)
+		time.Sleep(2 * time.Hour)
+		d.start()
+		try(pairing.UserCode(late.UserCode), issuer.ErrWrongCode) // forgotten
+	})
+}
+
+func TestGuessesOfAnAccountAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.bearer()
+		right := pairing.UserCode(d.start().UserCode)
+		guess := func() error {
+			_, err := w.Lookup(t.Context(), w.owner.ID, "BBBB-BBBB", netip.Addr{})
+			return err
+		}
+		for range 5 {
+			if err := guess(); !errors.Is(err, issuer.ErrWrongCode) {
+				t.Fatal(err)
+			}
+		}
+		var waits []time.Duration
+		for range 9 {
+			tooMany, ok := errors.AsType[issuer.ErrTooManyGuesses](guess())
+			if !ok {
+				t.Fatal("guessed on")
+			}
+			waits = append(waits, tooMany.RetryAfter)
+			// The right code is not tried either, or it would answer guesses.
+			if _, err := w.Lookup(t.Context(), w.owner.ID, right, netip.Addr{}); !errors.As(err, new(issuer.ErrTooManyGuesses)) {
+				t.Fatal(err)
+			}
+			if err := w.Deny(t.Context(), w.owner.ID, right); !errors.As(err, new(issuer.ErrTooManyGuesses)) {
+				t.Fatal(err)
+			}
+			time.Sleep(tooMany.RetryAfter)
+			if err := guess(); !errors.Is(err, issuer.ErrWrongCode) {
+				t.Fatal(err)
+			}
+		}
+		for i, wait := range waits {
+			if i > 0 && wait < waits[i-1] || wait > 15*time.Minute {
+				t.Fatalf("delays %v do not grow to a bound", waits)
+			}
+		}
+		// The household's device polls on, and another account is not touched.
+		if _, err := w.Lookup(t.Context(), accountdbtest.Account(t, w.db).ID, "CCCC-CCCC", home); !errors.Is(err, issuer.ErrWrongCode) {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Hour)
+		if err := guess(); !errors.Is(err, issuer.ErrWrongCode) {
+			t.Error("never forgiven:", err)
+		}
+	})
+}
+
+func TestRightCodesAreNoGuesses(t *testing.T) {
+	w := newWorld(t)
+	d := w.bearer()
+	code := pairing.UserCode(d.start().UserCode)
+	for range 100 {
+		if _, err := w.Lookup(t.Context(), w.owner.ID, code, home); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 50 {
+		w.approve(d.start())
+	}
+}
+
+func TestGuessesOfANetworkAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var err error
+		n := 0
+		for ; err == nil || errors.Is(err, issuer.ErrWrongCode); n++ {
+			// Many accounts behind one address block.
+			_, err = w.Lookup(t.Context(), cardea.NewID[cardea.AccountID](), "BBBB-BBBB", netip.MustParseAddr("2001:db8:7::1"))
+		}
+		if n != 21 || !errors.As(err, new(issuer.ErrTooManyGuesses)) {
+			t.Errorf("%d guesses, then %v", n, err)
+		}
+		// A device of that household waits for its answer all the same.
+		d := w.bearer()
+		d.addr = "[2001:db8:7::1]:1"
+		a := d.start()
+		w.approve(a)
+		d.poll(a.DeviceCode).tokens(t)
+	})
+}
+
+func TestTheBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		guess := func() error {
+			_, err := w.Lookup(t.Context(), cardea.NewID[cardea.AccountID](), "BBBB-BBBB", netip.Addr{})
+			return err
+		}
+		for range 1000 {
+			if err := guess(); !errors.Is(err, issuer.ErrWrongCode) {
+				t.Fatal(err)
+			}
+		}
+		tooMany, ok := errors.AsType[issuer.ErrTooManyGuesses](guess())
+		if !ok || tooMany.RetryAfter > time.Minute {
+			t.Fatal("the breaker did not trip")
+		}
+		time.Sleep(tooMany.RetryAfter)
+		if err := guess(); !errors.Is(err, issuer.ErrWrongCode) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestOnlyTheOwnerRevokes(t *testing.T) {
+	w := newWorld(t)
+	d := w.keyed()
+	tokens, id := d.pair()
+	stranger := accountdbtest.Account(t, w.db)
+	if err := w.Revoke(t.Context(), stranger.ID, id); !errors.Is(err, issuer.ErrNoGrant) {
+		t.Errorf("a stranger: %v", err)
+	}
+	if err := w.Revoke(t.Context(), w.owner.ID, "none"); !errors.Is(err, issuer.ErrNoGrant) {
+		t.Errorf("no grant: %v", err)
+	}
+	if all, err := w.Grants(t.Context(), stranger.ID); err != nil || len(all) != 0 {
+		t.Errorf("a stranger sees %v, %v", all, err)
+	}
+	d.refresh(tokens.RefreshToken).tokens(t)
+}
+
+func TestEventsNameTheAccount(t *testing.T) {
+	w := newWorld(t)
+	_, id := w.keyed().pair()
+	want := []issuer.Event{{Note: pairing.NoteApproved, Grant: id, Account: w.owner.ID}, {Note: pairing.NoteRedeemed, Grant: id, Account: w.owner.ID}}
+	if len(w.events) != 2 || w.events[0] != want[0] || w.events[1] != want[1] {
+		t.Errorf("%v", w.events)
+	}
+}
