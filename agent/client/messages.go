@@ -18,9 +18,8 @@ type Status struct {
 	Issuer       string            `json:"issuer,omitempty"`
 	Bar          cardea.Reason     `json:"bar,omitempty"` // why everything is denied, if it is
 	Clock        cardea.ClockState `json:"clock"`
-	Fresh        cardea.Millis     `json:"fresh,omitempty"` // the cloud's time in its last word
-	Lease        cardea.Millis     `json:"lease,omitempty"` // until when that word counts at most
-	Pending      int               `json:"pending"`         // decisions the cloud has not acknowledged
+	Connected    bool              `json:"connected"` // to the cloud's broker
+	Pending      int               `json:"pending"`   // decisions the cloud has not acknowledged
 	Generation   uint64            `json:"generation"`
 }
 

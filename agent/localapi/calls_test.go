@@ -16,6 +16,8 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/agent/localapi"
+	"github.com/cardea-id/cardea/agent/session"
+	"github.com/cardea-id/cardea/agent/syncer"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
@@ -37,7 +39,7 @@ func TestStatus(t *testing.T) {
 	}
 	if st.Program != "everything" || len(st.Entitlements) != len(localapi.Entitlements) || st.Device != "device" ||
 		st.Link != h.link || !slices.Equal(st.Links, []cardea.LinkID{h.link}) || st.Issuer != "https://id.example" ||
-		st.Bar != "" || st.Clock != cardea.ClockSynced || st.Pending != 0 || st.Generation != 7 {
+		st.Bar != "" || st.Clock != cardea.ClockSynced || st.Pending != 0 || !st.Connected || st.Generation != 7 {
 		t.Errorf("%+v", st)
 	}
 	if _, err := c.Withdraw(t.Context(), client.Withdrawal{Key: "voice/use"}); err != nil {
@@ -153,10 +155,12 @@ func TestTokenFaults(t *testing.T) {
 	h := newHouse(t)
 	c := h.client(t)
 	for want, err := range map[string]error{
-		"invalid_grant": &pairing.Error{Code: pairing.InvalidGrant, Description: "revoked", Status: 400},
-		"offline":       fmt.Errorf("refresh: %w", localapi.ErrOffline),
-		"server_error":  errors.New("a pipe broke at /var/lib"),
-		"guest":         localapi.ErrGuest,
+		"invalid_grant":  &pairing.Error{Code: pairing.InvalidGrant, Description: "revoked", Status: 400},
+		"invalid_target": session.ErrAudience,
+		"issuer":         session.ErrIssuer,
+		"offline":        fmt.Errorf("refresh: %w", session.ErrOffline),
+		"server_error":   errors.New("a pipe broke at /var/lib"),
+		"guest":          localapi.ErrGuest,
 	} {
 		h.tokenErr = err
 		_, got := c.Token(t.Context(), client.TokenRequest{Audience: "a"})
@@ -195,7 +199,15 @@ func TestPairing(t *testing.T) {
 	if p, err := c.CancelPairing(t.Context()); err != nil || p.State != client.PairNone {
 		t.Errorf("%+v, %v", p, err)
 	}
-	h.broken = localapi.ErrOffline
+	h.pairing = client.Pairing{State: client.PairLinked, Link: h.link}
+	if p, err := c.Pairing(t.Context()); err != nil || p.State != client.PairLinked || p.Link != h.link {
+		t.Errorf("%+v, %v", p, err)
+	}
+	h.pairing.Link = cardea.NewID[cardea.LinkID]() // gone since
+	if p, err := c.Pairing(t.Context()); err != nil || p.State != client.PairNone || !p.Link.IsZero() {
+		t.Errorf("%+v, %v", p, err)
+	}
+	h.broken = session.ErrOffline
 	if _, err := c.Pair(t.Context()); code(err) != "offline" {
 		t.Errorf("without a server: %v", err)
 	}
@@ -247,9 +259,11 @@ func TestStoreFaults(t *testing.T) {
 	if !strings.Contains(h.logged(), "disk full") {
 		t.Error("the operator is not told")
 	}
-	h.broken = devicedb.ErrDamaged
-	if _, err := c.Withdraw(t.Context(), client.Withdrawal{Key: "voice/use"}); code(err) != "store" {
-		t.Errorf("told: %v", err)
+	for want, err := range map[string]error{"store": devicedb.ErrDamaged, "full": syncer.ErrFull, "invalid_request": syncer.ErrInvalid} {
+		h.broken = fmt.Errorf("decide: %w", err)
+		if _, err := c.Withdraw(t.Context(), client.Withdrawal{Key: "voice/use"}); code(err) != want {
+			t.Errorf("told: %v, want %s", err, want)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/agent/syncer"
 	"github.com/cardea-id/cardea/pairing"
 )
 
@@ -30,11 +31,14 @@ type Pairer interface {
 	// Start asks the server for a code, or returns the pairing that waits.
 	Start(context.Context) (client.Pairing, error)
 	Show() client.Pairing
+	// Generation and Changed are the gate's, of what Show says.
+	Generation() uint64
+	Changed(since uint64) <-chan struct{}
 	// Cancel forgets the code. Without one it does nothing.
 	Cancel() error
 	// Token is an access token of the link that counts for minValid more:
-	// ErrOffline if the server can not be reached, a *pairing.Error if it
-	// refuses.
+	// session.ErrOffline if the server can not be reached, a *pairing.Error if
+	// it refuses.
 	Token(ctx context.Context, link cardea.LinkID, audience, scope string, minValid time.Duration) (pairing.Tokens, error)
 }
 
@@ -46,12 +50,9 @@ type Decider interface {
 	Allow(link cardea.LinkID, key cardea.Key, version uint32, notice cardea.Hash, reach cardea.Reach, base cardea.Position) error
 	Prefer(cardea.LinkID, cardea.PreferenceKey, cardea.Value, cardea.Reach, cardea.Position) error
 	Unlink(cardea.LinkID) error
+	// Status is how the exchange with the cloud goes.
+	Status() syncer.Status
 }
 
-var (
-	// ErrGuest is returned when a call needs somebody to be linked and nobody is.
-	ErrGuest = errors.New("nobody is linked: pair the device first")
-	// ErrOffline is returned when a call needs the server and it can not be
-	// reached.
-	ErrOffline = errors.New("the server can not be reached")
-)
+// ErrGuest is returned when a call needs somebody to be linked and nobody is.
+var ErrGuest = errors.New("nobody is linked: pair the device first")

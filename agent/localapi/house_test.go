@@ -19,6 +19,7 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/agent/localapi"
+	"github.com/cardea-id/cardea/agent/syncer"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
@@ -285,6 +286,8 @@ func (h *house) Allow(link cardea.LinkID, key cardea.Key, version uint32, notice
 func (h *house) Prefer(link cardea.LinkID, key cardea.PreferenceKey, value cardea.Value, reach cardea.Reach, base cardea.Position) error {
 	return h.decided(link, "prefer", cardea.LogEntry{Act: cardea.ActPrefer, Preference: key, Value: value, Reach: reach, Base: base})
 }
+
+func (h *house) Status() syncer.Status { return syncer.Status{Connected: true} }
 
 func (h *house) Unlink(link cardea.LinkID) error {
 	links, err := h.db.Links()

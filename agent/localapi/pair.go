@@ -1,12 +1,14 @@
 package localapi
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/pairing/qr"
+	"github.com/cardea-id/cardea/store/devicedb"
 )
 
 // startPair begins a pairing. One that waits is shown again, so that two
@@ -22,13 +24,24 @@ func (s *Server) startPair(c *call) error {
 	return c.answer(p)
 }
 
-func (s *Server) showPair(c *call) error { return c.answer(s.Pairer.Show()) }
+func (s *Server) showPair(c *call) error { return c.answer(s.pairing()) }
+
+// pairing is how the pairing stands. A link it led to may be gone by now.
+func (s *Server) pairing() client.Pairing {
+	p := s.Pairer.Show()
+	if p.State == client.PairLinked {
+		if _, err := s.DB.Link(p.Link); errors.Is(err, devicedb.ErrNotFound) {
+			return client.Pairing{State: client.PairNone}
+		}
+	}
+	return p
+}
 
 func (s *Server) cancelPair(c *call) error {
 	if err := s.Pairer.Cancel(); err != nil {
 		return err
 	}
-	return c.answer(s.Pairer.Show())
+	return c.answer(s.pairing())
 }
 
 // QR pictures are between these sizes, in pixels.

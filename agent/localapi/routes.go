@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/syncer"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
@@ -160,6 +161,10 @@ func shown(err error) error {
 		return web.Errorf(http.StatusNotFound, "unknown_link", "this device holds no such link: GET /v1/status lists them")
 	case errors.Is(err, devicedb.ErrDamaged):
 		return web.Errorf(http.StatusServiceUnavailable, "store", "the device's state can not be read: pair the device again")
+	case errors.Is(err, syncer.ErrInvalid):
+		return invalid("%v", err)
+	case errors.Is(err, syncer.ErrFull):
+		return web.Errorf(http.StatusServiceUnavailable, "full", "%v", syncer.ErrFull)
 	case errors.Is(err, cardea.ErrInvalidKey), errors.Is(err, cardea.ErrInvalidID):
 		return invalid("%v", err)
 	}

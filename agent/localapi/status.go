@@ -15,6 +15,7 @@ func (s *Server) status(c *call) error {
 		Links:        []cardea.LinkID{},
 		Clock:        cardea.ClockUntrusted,
 		Generation:   s.Gate.Generation(),
+		Connected:    s.Decider.Status().Connected,
 	}
 	for _, e := range c.caller.program.Entitlements {
 		st.Entitlements = append(st.Entitlements, string(e))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/agent/session"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/pairing"
 )
@@ -45,14 +46,16 @@ func (s *Server) token(c *call) error {
 
 // unreachable says what a server's refusal or silence means for a program.
 func unreachable(err error) error {
-	refusal, ok := errors.AsType[*pairing.Error](err)
+	refusal, refused := errors.AsType[*pairing.Error](err)
 	switch {
-	case errors.Is(err, ErrGuest):
-		return err
-	case ok && !refusal.Transient():
+	case refused && !refusal.Transient():
 		return web.Errorf(http.StatusForbidden, refusal.Code, "the server refused: %s", refusal.Description)
-	case ok, errors.Is(err, context.DeadlineExceeded), errors.Is(err, ErrOffline):
+	case refused, errors.Is(err, session.ErrOffline), errors.Is(err, session.ErrClosed), errors.Is(err, context.DeadlineExceeded):
 		return web.Errorf(http.StatusServiceUnavailable, "offline", "the server can not be reached now: try again later")
+	case errors.Is(err, session.ErrAudience):
+		return web.Errorf(http.StatusForbidden, "invalid_target", "%v: ask who runs it to allow it", session.ErrAudience)
+	case errors.Is(err, session.ErrIssuer):
+		return web.Errorf(http.StatusConflict, "issuer", "%v", session.ErrIssuer)
 	}
 	return err
 }

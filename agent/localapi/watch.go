@@ -21,7 +21,7 @@ const (
 // it reads, and one that does not read at all is told to start anew, or cut off.
 //
 // With since=<generation> the first line is left out while that is still the
-// generation. A lapse of time is a change too, although no generation counts it.
+// generation, unless it tells of a pairing, which no generation counts. A lapse of time is a change too, and not counted either.
 func (s *Server) watch(c *call) error {
 	since, err := c.since()
 	if err != nil {
@@ -62,10 +62,10 @@ type stream struct {
 func (st *stream) run(since uint64) {
 	s, ctx := st.s, st.r.Context()
 	for first := true; ; first = false {
-		generation := s.Gate.Generation()
-		changed := s.Gate.Changed(generation)
+		generation, shown := s.Gate.Generation(), s.Pairer.Generation()
+		changed, paired := s.Gate.Changed(generation), s.Pairer.Changed(shown)
 		event := s.event(st.caller.program, generation)
-		known := !first && st.same(event) || first && since != 0 && generation == since
+		known := !first && st.same(event) || first && generation == since && event.Pairing == ""
 		if !known && !st.send(event) {
 			return
 		}
@@ -74,6 +74,7 @@ func (st *stream) run(since uint64) {
 		select {
 		case <-ctx.Done():
 		case <-changed:
+		case <-paired:
 		case <-lapse.C:
 		}
 		lapse.Stop()
@@ -128,7 +129,7 @@ func (st *stream) write(line []byte) bool {
 func (s *Server) event(p *Program, generation uint64) client.Event {
 	e := client.Event{Generation: generation}
 	if p.May(MayPair) {
-		e.Pairing = s.Pairer.Show().State
+		e.Pairing = s.pairing().State
 	}
 	link, err := s.held()
 	if err != nil {

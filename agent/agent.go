@@ -1,0 +1,153 @@
+// Package agent assembles the agent of a device: its key and database, the
+// session with the cloud, the exchange of reports and statements, the gate that
+// answers "may I?", and the local API for the device's programs.
+//
+// [Run] needs no network to start: what is on the disk is enforced at once, and
+// a cloud or a broker that is down is waited for. It returns when its context
+// ends, with everything it started stopped, or at once with one line that says
+// what keeps the agent from running and what to do about it. A firmware written
+// in Go may call it.
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/gate"
+	"github.com/cardea-id/cardea/agent/localapi"
+	"github.com/cardea-id/cardea/agent/session"
+	"github.com/cardea-id/cardea/agent/syncer"
+	"github.com/cardea-id/cardea/internal/mqttlink"
+	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/pairing"
+)
+
+// Run runs an agent until ctx ends. A nil logger is silence.
+func Run(ctx context.Context, c Config, log *slog.Logger) error {
+	c, err := c.withDefaults()
+	if err != nil {
+		return err
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	st, err := openState(c, log)
+	if err != nil {
+		return err
+	}
+	defer st.db.Close()
+	a, err := assemble(c, st, log)
+	if err != nil {
+		return err
+	}
+	return a.run(ctx)
+}
+
+// An agent is its parts, ready to run.
+type agent struct {
+	Config
+	log     *slog.Logger
+	session *session.Session
+	syncer  *syncer.Syncer
+	api     *localapi.Server
+}
+
+func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
+	trust, err := authorities(c.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	a := &agent{Config: c, log: log}
+	web := c.httpClient(trust)
+	g := gate.New(gate.Config{Path: filepath.Join(c.RunDir, clockFile), Log: log})
+	broker := mqttlink.Config{
+		Device: string(st.key.ID()), Subscribe: wire.DownTopic(st.key.ID()), TLS: trust, Plain: !c.secure(), Log: log,
+	}
+	a.syncer, err = syncer.New(syncer.Config{
+		DB: st.db, Gate: g, Signer: st.key, HTTP: web, Log: log,
+		Silence: c.PostAfter, MaxInterval: c.MaxInterval,
+		Connect: func(url, issuer string, up func(), message func([]byte)) syncer.Pipe {
+			return a.pipe(broker, url, issuer, up, message)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.session, err = session.New(session.Config{
+		DB:     st.db,
+		Client: &pairing.Client{Issuer: c.Issuer, ClientID: c.ClientID, Scope: c.Scope, HTTP: web, Signer: st.key, Log: log},
+		Device: pairing.Device{Kind: c.DeviceKind, Model: c.DeviceModel, Serial: c.DeviceSerial},
+		Boot:   g.Boot, BootID: g.BootID(),
+		Joined: a.joined, Revoked: a.syncer.Unlink, Notify: a.noted, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	registry, err := localapi.LoadRegistry(c.AppsDir)
+	if err != nil {
+		log.Error("some programs are not known and will be refused", "err", err)
+	}
+	a.api = localapi.New(localapi.Config{
+		Registry: registry, DB: st.db, Device: st.key.ID(), Gate: g, Pairer: a.session, Decider: a.syncer, Log: log,
+	})
+	log.Info("agent", "device", st.key.ID(), "issuer", c.Issuer)
+	return a, nil
+}
+
+// run runs the parts until ctx ends or one of them can not go on, which ends
+// the others.
+func (a *agent) run(ctx context.Context) error {
+	// The database is locked by now, so no other agent starts beside this one.
+	l, err := localapi.Listen(a.Socket, a.SocketGroup)
+	if err != nil {
+		return err
+	}
+	outer := ctx
+	ctx, cancel := context.WithCancelCause(outer)
+	defer cancel(nil)
+	var parts sync.WaitGroup
+	for name, run := range map[string]func(context.Context) error{
+		"session":   a.session.Run,
+		"sync":      a.syncer.Run,
+		"local API": func(ctx context.Context) error { return a.api.Serve(ctx, l) },
+	} {
+		parts.Go(func() {
+			if err := run(ctx); ctx.Err() == nil {
+				cancel(fmt.Errorf("%s ended: %w", name, err))
+			}
+		})
+	}
+	a.log.Info("ready", "socket", l.Addr().String())
+	parts.Wait()
+	if outer.Err() != nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// pipe connects to a link's broker with the device's own token, which only the
+// configured issuer gives.
+func (a *agent) pipe(c mqttlink.Config, url, issuer string, up func(), message func([]byte)) syncer.Pipe {
+	c.URL, c.OnUp, c.OnMessage = url, up, message
+	c.Password = func(ctx context.Context, fresh bool) (string, error) {
+		if issuer != a.Issuer {
+			return "", session.ErrIssuer
+		}
+		token, err := a.session.DeviceToken(ctx, fresh)
+		return token.Reveal(), err
+	}
+	return mqttlink.New(c)
+}
+
+// joined puts a new link in force.
+func (a *agent) joined(link cardea.LinkID, down []byte) {
+	if err := a.syncer.Join(link, down); err != nil {
+		a.log.Error("the new link can not be put in force", "link", link, "err", err)
+	}
+}
+
+func (a *agent) noted(e session.Event) { a.log.Info("pairing", "step", string(e.Step)) }

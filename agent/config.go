@@ -1,0 +1,139 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/cardea-id/cardea/agent/client"
+)
+
+// Config says how an agent runs. Only Issuer must be set; the zero value of
+// every other field is its documented default. In a file each field has the
+// name in its tag, and a name nobody knows is refused.
+type Config struct {
+	// Issuer is the base URL of the cloud, exactly as its metadata writes it.
+	// A link made at another issuer is kept and denies once its yes is stale.
+	// With http:// nothing is protected on the way, the broker included: for
+	// tests on one machine or network.
+	Issuer string `toml:"issuer"`
+
+	// ConnectTo is a host and port that is connected to in place of the
+	// issuer's, for a device behind a tunnel. What the other end must prove to
+	// be stays the issuer. Empty connects to the issuer.
+	ConnectTo string `toml:"connect_to"`
+
+	// ClientID is this kind of agent's name at the issuer. Default
+	// "cardea-agent".
+	ClientID string `toml:"client_id"`
+
+	// Scope is what a pairing asks for, words separated by spaces. Empty leaves
+	// it to the issuer.
+	Scope string `toml:"scope"`
+
+	// CAFile names a PEM file with the authorities that may vouch for the
+	// issuer and the broker. Empty takes the system's, which costs some 3 MB of
+	// memory.
+	CAFile string `toml:"ca_file"`
+
+	// StateDir holds the device key and the database, and must outlive a power
+	// cut. It is made if it is not there, for the agent's user only. Default
+	// "/var/lib/cardea".
+	StateDir string `toml:"state_dir"`
+
+	// RunDir holds what must not outlive the boot: what is known of the time.
+	// Default "/run/cardea".
+	RunDir string `toml:"run_dir"`
+
+	// Socket is where programs reach the agent, unless systemd hands a socket
+	// over. Default "agent.sock" in RunDir.
+	Socket string `toml:"socket"`
+
+	// SocketGroup is the group, a name or a number, whose programs may connect;
+	// what each may ask for stands in AppsDir. Empty leaves the process's
+	// group.
+	SocketGroup string `toml:"socket_group"`
+
+	// AppsDir is the folder with one file for each program. A program without
+	// one is refused. Default "/etc/cardea/apps.d".
+	AppsDir string `toml:"apps_dir"`
+
+	// DeviceKind ("speaker", "car"), DeviceModel and DeviceSerial, of which at
+	// most the last 8 characters leave the device, tell the owner which device
+	// asks. Empty parts are not said.
+	DeviceKind   string `toml:"device_kind"`
+	DeviceModel  string `toml:"device_model"`
+	DeviceSerial string `toml:"device_serial"`
+
+	// PostAfter is how long the broker may give no answer before reports go
+	// over HTTPS. Default 60 s.
+	PostAfter time.Duration `toml:"post_after"`
+
+	// MaxInterval is how long the cloud is not asked at most while nothing
+	// happens. Default 6 h.
+	MaxInterval time.Duration `toml:"max_interval"`
+
+	// LogLevel is "debug", "info", "warn" or "error". Default "info". Whoever
+	// makes the logger given to Run obeys it.
+	LogLevel slog.Level `toml:"log_level"`
+}
+
+// ErrConfig is returned for a configuration that can not be used.
+var ErrConfig = errors.New("invalid configuration")
+
+// Check says what is wrong with the configuration itself, without touching
+// anything.
+func (c Config) Check() error {
+	_, err := c.withDefaults()
+	return err
+}
+
+// withDefaults fills in what is not set and refuses what can not work.
+func (c Config) withDefaults() (Config, error) {
+	for field, value := range map[*string]string{
+		&c.ClientID: "cardea-agent",
+		&c.StateDir: "/var/lib/cardea",
+		&c.RunDir:   filepath.Dir(client.DefaultSocket),
+		&c.AppsDir:  "/etc/cardea/apps.d",
+	} {
+		if *field == "" {
+			*field = value
+		}
+	}
+	if c.Socket == "" {
+		c.Socket = filepath.Join(c.RunDir, filepath.Base(client.DefaultSocket))
+	}
+	if n := len(c.DeviceSerial); n > maxSerial {
+		c.DeviceSerial = c.DeviceSerial[n-maxSerial:]
+	}
+	return c, c.validate()
+}
+
+// maxSerial is how much of a serial number is told, in characters.
+const maxSerial = 8
+
+func (c Config) validate() error {
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%w: issuer: set the cloud's URL, such as \"https://id.example.com\"", ErrConfig)
+	}
+	if c.ConnectTo != "" {
+		if host, port, err := net.SplitHostPort(c.ConnectTo); err != nil || host == "" || port == "" {
+			return fmt.Errorf("%w: connect_to: want host:port", ErrConfig)
+		}
+	}
+	if c.PostAfter < 0 || c.MaxInterval < 0 {
+		return fmt.Errorf("%w: post_after and max_interval: a time such as \"60s\"", ErrConfig)
+	}
+	return nil
+}
+
+// secure reports whether the way to the issuer is protected.
+func (c Config) secure() bool {
+	u, err := url.Parse(c.Issuer)
+	return err == nil && u.Scheme == "https"
+}

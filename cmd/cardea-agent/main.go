@@ -1,0 +1,90 @@
+// Command cardea-agent runs the agent of a device.
+//
+//	cardea-agent [-config /etc/cardea/agent.toml] [-issuer URL] [-debug] [-check]
+//
+// The configuration's fields are described at agent.Config; a flag goes before
+// the file, and without the file there is nothing but flags. It ends cleanly on
+// SIGINT and SIGTERM.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/cardea-id/cardea/agent"
+	"github.com/cardea-id/cardea/internal/config"
+)
+
+const defaultConfig = "/etc/cardea/agent.toml"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cardea-agent:", err)
+		os.Exit(1)
+	}
+}
+
+// run is main without the process around it. It returns when ctx ends, or with
+// the reason why the agent can not run.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var c, set agent.Config
+	flags := flag.NewFlagSet("cardea-agent", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	path := flags.String("config", defaultConfig, "the configuration `file`")
+	debug := flags.Bool("debug", false, "log more")
+	check := flags.Bool("check", false, "only say whether the configuration can be read")
+	overrides := []struct {
+		name, usage string
+		from, to    *string
+	}{
+		{"issuer", "the cloud's `URL`", &set.Issuer, &c.Issuer},
+		{"state", "the `folder` of key and database", &set.StateDir, &c.StateDir},
+		{"run", "the `folder` that does not outlive the boot", &set.RunDir, &c.RunDir},
+		{"socket", "the `path` where programs reach the agent", &set.Socket, &c.Socket},
+		{"group", "the `group` whose programs may connect", &set.SocketGroup, &c.SocketGroup},
+		{"apps", "the `folder` with a file for each program", &set.AppsDir, &c.AppsDir},
+	}
+	for _, o := range overrides {
+		flags.StringVar(o.from, o.name, "", o.usage)
+	}
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q: see -help", flags.Arg(0))
+	}
+	// Only the default file may be missing.
+	if err := config.Load(*path, &c); err != nil && !(*path == defaultConfig && errors.Is(err, fs.ErrNotExist)) {
+		return err
+	}
+	for _, o := range overrides {
+		if *o.from != "" {
+			*o.to = *o.from
+		}
+	}
+	if *debug {
+		c.LogLevel = slog.LevelDebug
+	}
+	if *check {
+		if err := c.Check(); err != nil {
+			return err
+		}
+		fmt.Fprintln(stdout, "the configuration can be used")
+		return nil
+	}
+	return agent.Run(ctx, c, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.LogLevel})))
+}
