@@ -27,12 +27,14 @@ type Choice struct {
 }
 
 // A FacetChoice is one question and what stands for it on the whole account.
-// OffOn are the devices on which it was stopped apart.
+// OffOn are the devices on which it was stopped apart, OnlyOn those on which it
+// was allowed apart while it is not allowed everywhere.
 type FacetChoice struct {
 	Key      cardea.Key
 	Question string
 	Standing cardea.Consent
 	OffOn    []Place
+	OnlyOn   []Place
 }
 
 // A Place is a device of the account on which something stands apart.
@@ -98,9 +100,12 @@ func choice(cat *cardea.Catalogue, fold *cardea.Consents, p cardea.Purpose, lang
 		f := FacetChoice{Key: key, Question: c.Text.Facets[key.Facet()], Standing: fold.Anywhere(key, terms)}
 		off := fold.OffOn(key, terms)
 		for _, place := range places {
-			if slices.Contains(off, place.Device) {
-				place.Standing = fold.On(place.Device, key, terms)
+			place.Standing = fold.On(place.Device, key, terms)
+			switch {
+			case slices.Contains(off, place.Device):
 				f.OffOn = append(f.OffOn, place)
+			case place.Standing.Given() && !f.Standing.Given():
+				f.OnlyOn = append(f.OnlyOn, place)
 			}
 		}
 		c.Facets = append(c.Facets, f)

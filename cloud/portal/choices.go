@@ -28,8 +28,9 @@ type progress struct {
 
 // behind is a device that has not confirmed.
 type behind struct {
-	Name  string
-	Stops *moment // until when it may go on; nil: nothing runs on
+	Name   string
+	Online bool
+	Stops  *moment // until when it may go on; nil: nothing runs on
 }
 
 // A purpose is a card.
@@ -63,6 +64,7 @@ type facet struct {
 	Until    *moment
 	Effect   *effect
 	OffOn    []place
+	OnlyOn   []place
 	ask
 }
 
@@ -76,9 +78,16 @@ type ask struct {
 	Device  string // the scope, empty for everywhere
 }
 
-// A place is a device on which a facet was stopped apart.
+// on is the same form for one device.
+func (a ask) on(device cardea.DeviceID) ask {
+	a.Device = string(device)
+	return a
+}
+
+// A place is a device on which a facet was stopped or allowed apart.
 type place struct {
-	Name string
+	Name  string
+	Until *moment
 	ask
 }
 
@@ -127,14 +136,14 @@ func progressOf(devices []hub.Device, now time.Time) progress {
 			s.InStep++
 		default:
 			s.Devices++
-			s.Behind = append(s.Behind, behindOf(d.Name, d.StopsBy, now))
+			s.Behind = append(s.Behind, behindOf(d, d.StopsBy, now))
 		}
 	}
 	return s
 }
 
-func behindOf(name string, stops, now time.Time) behind {
-	b := behind{Name: name}
+func behindOf(d hub.Device, stops, now time.Time) behind {
+	b := behind{Name: d.Name, Online: d.Online}
 	if stops.After(now) {
 		b.Stops = new(by(stops, now))
 	}
@@ -145,7 +154,7 @@ func purposeOf(c ledger.Choice) purpose {
 	p := c.Purpose
 	out := purpose{
 		Title: c.Text.Title, What: c.Text.What, Why: c.Text.Why, Benefit: c.Text.Benefit, Refusal: c.Text.Refusal,
-		Retention: p.Retention, Basis: plain(p.LegalBasis), Gated: p.Class != cardea.ClassN, Reach: reachOf(p),
+		Retention: sentence(p.Retention), Basis: sentence(plain(p.LegalBasis)), Gated: p.Class != cardea.ClassN, Reach: reachOf(p),
 	}
 	var data, countries []string
 	for _, d := range p.Data {
@@ -191,9 +200,12 @@ func facetOf(f ledger.FacetChoice, seen ask, now time.Time, e *effect) facet {
 	out := facet{ID: anchor(f.Key), Question: f.Question, ask: seen, Effect: e}
 	out.On, out.State, out.Until = stateOf(f.Standing, now)
 	for _, off := range f.OffOn {
-		at := seen
-		at.Device = string(off.Device)
-		out.OffOn = append(out.OffOn, place{Name: off.Name, ask: at})
+		out.OffOn = append(out.OffOn, place{Name: off.Name, ask: seen.on(off.Device)})
+	}
+	for _, only := range f.OnlyOn {
+		if on, _, until := stateOf(only.Standing, now); on {
+			out.OnlyOn = append(out.OnlyOn, place{only.Name, until, seen.on(only.Device)})
+		}
 	}
 	return out
 }
@@ -236,9 +248,9 @@ func effectOf(p cardea.Purpose, f ledger.FacetChoice, head cardea.Position, devi
 		switch {
 		case stops.After(now):
 			running++
-			e.Behind = append(e.Behind, behindOf(d.Name, stops, now))
+			e.Behind = append(e.Behind, behindOf(d, stops, now))
 		case e.Allowed && d.State != hub.StateApplied:
-			e.Behind = append(e.Behind, behind{Name: d.Name})
+			e.Behind = append(e.Behind, behind{Name: d.Name, Online: d.Online})
 		default:
 			e.Done++
 		}
@@ -257,9 +269,7 @@ func conflictsOf(title string, f ledger.FacetChoice, seen ask) []conflict {
 	}
 	for _, off := range f.OffOn {
 		if off.Standing.Reason == cardea.ReasonConflict && f.Standing.Reason != cardea.ReasonConflict {
-			at := seen
-			at.Device = string(off.Device)
-			out = append(out, conflict{Title: title, Question: f.Question, Name: off.Name, ask: at})
+			out = append(out, conflict{Title: title, Question: f.Question, Name: off.Name, ask: seen.on(off.Device)})
 		}
 	}
 	return out

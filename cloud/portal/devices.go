@@ -18,7 +18,7 @@ const patience = 700 * time.Millisecond
 // settle reads the devices, again and again for a moment while they are not as
 // done wants them.
 func (p *Portal) settle(ctx context.Context, account cardea.AccountID, done func([]hub.Device) bool) ([]hub.Device, error) {
-	for waited, step := time.Duration(0), 10*time.Millisecond; ; waited, step = waited+step, step*2 {
+	for waited, step := time.Duration(0), 10*time.Millisecond; ; waited, step = waited+step, min(2*step, 80*time.Millisecond) {
 		devices, err := p.devices.Devices(ctx, account)
 		if err != nil || waited >= patience || done(devices) {
 			return devices, err

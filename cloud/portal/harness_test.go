@@ -94,6 +94,11 @@ func (h *house) link(t testing.TB, account cardea.AccountID, d hub.Device) hub.D
 	return d
 }
 
+// hubDevice is a speaker in step.
+func hubDevice(name string) hub.Device {
+	return hub.Device{Name: name, Kind: "speaker", Model: "Hearth Mini", State: hub.StateApplied, AppliedAt: time.Now(), LastSeen: time.Now(), Online: true}
+}
+
 // fakeDevices is a hub of which the test says what devices have done.
 type fakeDevices struct {
 	mu        sync.Mutex
@@ -243,11 +248,15 @@ func (b *browser) do(r *http.Request) *document {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	root, err := html.Parse(strings.NewReader(string(text)))
+	return &document{t: b.t, Status: w.Code, Header: w.Header(), Text: string(text), root: parse(b.t, string(text))}
+}
+
+func parse(t testing.TB, text string) *html.Node {
+	root, err := html.Parse(strings.NewReader(text))
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return &document{t: b.t, Status: w.Code, Header: w.Header(), Text: string(text), root: root}
+	return root
 }
 
 func (b *browser) get(path string) *document {

@@ -154,6 +154,14 @@ func capital(s string) string {
 	return s
 }
 
+// sentence is a text from the catalogue with a capital and a full stop.
+func sentence(s string) string {
+	if s != "" && !strings.HasSuffix(s, ".") {
+		s += "."
+	}
+	return capital(s)
+}
+
 // plain is a name from the catalogue as people write it: "voice_clips" is
 // "voice clips".
 func plain(s string) string { return strings.ReplaceAll(s, "_", " ") }
