@@ -1,0 +1,67 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cardea-id/cardea/internal/config"
+)
+
+type settings struct {
+	Name string `toml:"name"`
+	Size int    `toml:"size"`
+	Part struct {
+		On bool `toml:"on"`
+	} `toml:"part"`
+}
+
+func TestParseKeepsWhatIsNotSet(t *testing.T) {
+	s := settings{Name: "before", Size: 7}
+	if err := config.Parse("name = \"after\"\n[part]\non = true", &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.Name != "after" || s.Size != 7 || !s.Part.On {
+		t.Errorf("settings = %+v", s)
+	}
+}
+
+func TestUnknownKeys(t *testing.T) {
+	for _, text := range []string{"nmae = \"x\"", "[part]\nonn = true", "[other]\nx = 1"} {
+		err := config.Parse(text, new(settings))
+		if !errors.Is(err, config.ErrUnknownKey) || !strings.Contains(err.Error(), "spelling") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestWrongText(t *testing.T) {
+	for _, text := range []string{"name = ", "size = \"big\"", "name = 1", "= 3", "name = \"a\"\nname = \"b\""} {
+		if err := config.Parse(text, new(settings)); err == nil {
+			t.Errorf("%q was read", text)
+		}
+	}
+}
+
+func TestLoadNamesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.toml")
+	if err := config.Load(path, new(settings)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("nmae = 1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := config.Load(path, new(settings)); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("a misspelt file: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("name = \"x\"\nsize = 3\n[part]\non = true")
+	f.Add("a = [[")
+	f.Fuzz(func(t *testing.T, text string) {
+		config.Parse(text, new(settings)) // must not panic
+	})
+}
