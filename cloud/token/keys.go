@@ -21,6 +21,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/cardea-id/cardea/internal/jose"
@@ -59,6 +60,14 @@ type Keys struct {
 	current  signingKey
 	previous signingKey // zero before the first rotation
 }
+
+func (*Keys) String() string { return "redacted" }
+
+// GoString keeps %#v from printing the secret.
+func (*Keys) GoString() string { return "redacted" }
+
+// LogValue keeps the secret out of logs.
+func (*Keys) LogValue() slog.Value { return slog.StringValue("redacted") }
 
 type signingKey struct {
 	jose.PrivateKey
