@@ -1,6 +1,6 @@
 // Command cardea is the tool of operators and tinkerers.
 //
-//	cardea demo [-owner script] [-fault deny] [-lan] [-kind speaker] [-light]
+//	cardea demo [-owner script] [-fault deny] [-lan] [-kind speaker]
 //
 // demo starts a cloud and a device as real processes in a scratch folder, shows
 // the device's code, and tells live what happens.
@@ -49,7 +49,6 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 	flags.StringVar(&o.Catalogue, "catalogue", "testdata/catalogue.yaml", "what the owner is asked, a YAML `file`")
 	flags.StringVar(&o.Bin, "bin", "", "the `folder` of cardea-cloud and cardea-agent (default: this program's)")
 	flags.BoolVar(&o.LAN, "lan", false, "let phones on this network reach the cloud, without TLS")
-	flags.BoolVar(&o.Light, "light", false, "the terminal is dark on light")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/internal/stage"
+	"github.com/cardea-id/cardea/pairing/qr"
 )
 
 // Options are how the demonstration is run.
@@ -26,7 +27,6 @@ type Options struct {
 	Script    bool   // a script plays the owner
 	Fault     string // "deny": the scripted owner declines
 	LAN       bool   // phones on the network can reach the cloud
-	Light     bool   // the terminal is dark on light
 	Keys      io.Reader
 	Out       io.Writer
 }
@@ -88,7 +88,7 @@ func (d *demo) show(ctx context.Context) (client.Pairing, error) {
 	if err != nil {
 		return shown, fmt.Errorf("start pairing: %w", err)
 	}
-	text, err := d.agent.QRText(ctx, !d.Light)
+	text, err := qr.Colored(shown.VerificationURIComplete)
 	if err != nil {
 		return shown, fmt.Errorf("show code: %w", err)
 	}
@@ -138,24 +138,41 @@ func (d *demo) deviceChanged(before, now client.Event) {
 			d.told.mark("code expired", "start again")
 		}
 	}
-	if !now.Link.IsZero() && before.Link.IsZero() {
-		d.told.once("tokens stored", "")
-		d.told.mark("statement applied", fmt.Sprintf("%d purposes and facets, nothing given", len(now.Consents)))
-		return
-	}
-	if now.Link.IsZero() && !before.Link.IsZero() {
+	switch {
+	case now.Link.IsZero() && !before.Link.IsZero():
 		d.told.mark("unlinked", "the device has forgotten the account")
-		return
+	case len(now.Consents) > 0 && len(before.Consents) == 0:
+		d.told.once("tokens stored", "")
+		d.told.mark("statement applied", gated(now.Consents))
+	default:
+		d.consentsChanged(before.Consents, now.Consents)
 	}
-	was := map[cardea.Key]client.Consent{}
-	for _, c := range before.Consents {
-		was[c.Key] = c
+}
+
+func (d *demo) consentsChanged(before, now []client.Consent) {
+	was := map[cardea.Key]cardea.Verdict{}
+	for _, c := range before {
+		was[c.Key] = c.Verdict
 	}
-	for _, c := range now.Consents {
-		if old := was[c.Key]; old.Verdict != c.Verdict && before.Link == now.Link {
+	for _, c := range now {
+		if was[c.Key] != c.Verdict {
 			d.told.mark("applied on the device", fmt.Sprintf("%s: %s (%s)", c.Key, c.Verdict, c.Reason))
 		}
 	}
+}
+
+// gated counts what the owner is asked.
+func gated(consents []client.Consent) string {
+	asked, allowed := 0, 0
+	for _, c := range consents {
+		if c.Class != cardea.ClassN {
+			asked++
+		}
+		if c.Class != cardea.ClassN && c.Reason == cardea.ReasonGranted {
+			allowed++
+		}
+	}
+	return fmt.Sprintf("%d questions, %d allowed", asked, allowed)
 }
 
 // watched are the keys whose answers are asked for all the time.

@@ -62,7 +62,7 @@ func (d *demo) decline(ctx context.Context, phone *owner.Owner) error {
 	if err := phone.Press(ctx, "Decline", ""); err != nil {
 		return err
 	}
-	if err := d.until(ctx, "access_denied"); err != nil {
+	if err := d.until(ctx, "access_denied", ""); err != nil {
 		return err
 	}
 	p, err := d.agent.Pairing(ctx)
@@ -77,7 +77,7 @@ func (d *demo) approve(ctx context.Context, phone *owner.Owner) error {
 	if err := phone.Press(ctx, "Approve", ""); err != nil {
 		return err
 	}
-	if err := d.until(ctx, "statement applied"); err != nil {
+	if err := d.until(ctx, "statement applied", ""); err != nil {
 		return err
 	}
 	if err := d.allow(ctx, phone, "recommendations/use"); err != nil {
@@ -87,7 +87,7 @@ func (d *demo) approve(ctx context.Context, phone *owner.Owner) error {
 	if err := d.verdict(ctx, "recommendations/use", cardea.Deny); err != nil {
 		return err
 	}
-	return d.untilLedger(ctx)
+	return d.until(ctx, "in the ledger", "deny recommendations/use")
 }
 
 // allow gives a key in the portal and waits for the device to answer yes.
@@ -120,18 +120,13 @@ func (d *demo) verdict(ctx context.Context, key cardea.Key, want cardea.Verdict)
 	}
 }
 
-// untilLedger waits for the withdrawal to stand in the ledger.
-func (d *demo) untilLedger(ctx context.Context) error {
-	return d.until(ctx, "in the ledger, withdrawn")
-}
-
 // until waits for a line of the timeline.
-func (d *demo) until(ctx context.Context, what string) error {
+func (d *demo) until(ctx context.Context, what, detail string) error {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	for {
 		next := d.told.next()
-		if d.told.has(what) {
+		if d.told.has(what, detail) {
 			return nil
 		}
 		select {

@@ -3,6 +3,8 @@ package demo
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -13,20 +15,22 @@ type timeline struct {
 	mu   sync.Mutex
 	out  io.Writer
 	last time.Time
-	seen map[string]bool
+	told []line
 	wake chan struct{}
 }
 
+type line struct{ what, detail string }
+
 func newTimeline(out io.Writer) *timeline {
-	return &timeline{out: out, seen: map[string]bool{}, wake: make(chan struct{})}
+	return &timeline{out: out, wake: make(chan struct{})}
 }
 
 // mark prints that something has happened now.
 func (t *timeline) mark(what, detail string) { t.markAt(time.Now(), what, detail) }
 
-// once is mark for what may have been seen already.
+// once is mark for what may have been told already.
 func (t *timeline) once(what, detail string) {
-	if !t.has(what) {
+	if !t.has(what, "") {
 		t.mark(what, detail)
 	}
 }
@@ -39,16 +43,17 @@ func (t *timeline) markAt(at time.Time, what, detail string) {
 		took = duration(at.Sub(t.last))
 	}
 	t.last = at
-	t.seen[what] = true
+	t.told = append(t.told, line{what, detail})
 	fmt.Fprintf(t.out, "  %s  %10s  %-24s %s\n", at.Format("15:04:05.000"), took, what, detail)
 	close(t.wake)
 	t.wake = make(chan struct{})
 }
 
-func (t *timeline) has(what string) bool {
+// has reports whether a line was told, with this in its detail.
+func (t *timeline) has(what, detail string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.seen[what]
+	return slices.ContainsFunc(t.told, func(l line) bool { return l.what == what && strings.Contains(l.detail, detail) })
 }
 
 // next is closed at the next line.

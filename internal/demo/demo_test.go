@@ -1,0 +1,70 @@
+package demo
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/client"
+)
+
+func TestTimeline(t *testing.T) {
+	var out strings.Builder
+	told := newTimeline(&out)
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	next := told.next()
+	told.markAt(start, "shown", "WDJB-MJHT")
+	select {
+	case <-next:
+	default:
+		t.Error("nobody is told of a line")
+	}
+	told.markAt(start.Add(4500*time.Microsecond), "approved", "")
+	told.markAt(start.Add(90*time.Millisecond), "applied", "")
+	told.markAt(start.Add(13*time.Second), "in the ledger", "x")
+	for _, want := range []string{"03:04:05.000              shown", "4.5 ms  approved", "85 ms  applied", "12.9 s  in the ledger"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, &out)
+		}
+	}
+	if !told.has("shown", "MJHT") || told.has("shown", "other") || told.has("never", "") {
+		t.Error("what was told is not remembered")
+	}
+}
+
+func TestDeviceChanges(t *testing.T) {
+	var out strings.Builder
+	d := &demo{told: newTimeline(&out)}
+	link := cardea.NewID[cardea.LinkID]()
+	consents := func(v cardea.Verdict, r cardea.Reason) []client.Consent {
+		return []client.Consent{
+			{Key: "device_security/use", Class: cardea.ClassN, Verdict: cardea.Allow, Reason: cardea.ReasonGranted},
+			{Key: "presence/use", Class: cardea.ClassA, Verdict: v, Reason: r},
+		}
+	}
+	states := []client.Event{
+		{Pairing: client.PairPending},
+		{Pairing: client.PairApproved},
+		{Pairing: client.PairLinked, Link: link},
+		{Pairing: client.PairLinked, Link: link, Consents: consents(cardea.Deny, cardea.ReasonNotAsked)},
+		{Pairing: client.PairLinked, Link: link, Consents: consents(cardea.Allow, cardea.ReasonGranted)},
+		{Pairing: client.PairNone},
+	}
+	for i := range len(states) - 1 {
+		d.deviceChanged(states[i], states[i+1])
+	}
+	var got []string
+	for _, l := range d.told.told {
+		got = append(got, strings.TrimSpace(l.what+" "+l.detail))
+	}
+	want := []string{
+		"tokens stored",
+		"statement applied 1 questions, 0 allowed",
+		"applied on the device presence/use: allow (granted)",
+		"unlinked the device has forgotten the account",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("told\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
