@@ -38,10 +38,16 @@ type arrival struct {
 	pipe    *pipe
 }
 
-// receive judges one message and applies it.
+// receive takes one message.
 func (s *Syncer) receive(m arrival) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.judge(m)
+}
+
+// judge finds out whose message it is and applies it, if it may be applied.
+// s.mu is held.
+func (s *Syncer) judge(m arrival) {
 	id, err := wire.PeekUp(m.payload) // both directions are enveloped alike
 	if err != nil {
 		if !s.receiveUnknown(m) {
@@ -64,7 +70,7 @@ func (s *Syncer) receive(m arrival) {
 		return
 	}
 	answer := !l.nonce.IsZero() && d.Nonce == l.nonce
-	if why := judge(l.Link, d, answer); why != "" {
+	if why := objection(l.Link, d, answer); why != "" {
 		s.refuse(why, id, nil)
 		return
 	}
@@ -100,9 +106,9 @@ func refusalOf(err error) Refusal {
 	return RefusedMalformed
 }
 
-// judge says why an authentic message must change nothing, or "" if it may.
+// objection says why an authentic message must change nothing, or "" if it may.
 // answer says that it echoes the nonce of the last report.
-func judge(l devicedb.Link, d cardea.Down, answer bool) Refusal {
+func objection(l devicedb.Link, d cardea.Down, answer bool) Refusal {
 	held := d.Revision == l.Revision && d.BodyHash == l.BodyHash
 	switch {
 	case d.Closed && answer:
@@ -149,7 +155,7 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 	switch {
 	case again: // the new log was not taken either: not at line rate
 		l.rest(now, jitter(maxRepeat))
-	case newer, forked, consumed && len(l.Log.Entries) > 0:
+	case newer, forked, consumed && len(l.Log.Entries) > 0, l.unsaid():
 		l.hurry(now)
 	case len(l.Log.Entries) > 0 && answer: // the cloud did not take them
 		l.rest(now, min(jitter(maxRepeat), l.due-now))
@@ -161,6 +167,9 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 		s.cfg.Log.Error("the device's log is not what the cloud has seen: this device was rolled back or cloned, the link denies until the cloud has taken a new log", "link", l.ID)
 	}
 }
+
+// unsaid reports whether something was decided since the last report was made.
+func (l *link) unsaid() bool { return l.Log.N+uint64(len(l.Log.Entries)) > l.said }
 
 // applied tells what a new statement brought, and does what it orders.
 func (s *Syncer) applied(l *link) {

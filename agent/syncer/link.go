@@ -26,6 +26,7 @@ type link struct {
 	nonce cardea.Nonce  // of the last report; zero once it was answered
 	sent  time.Duration // when, on the boot clock
 	bytes []byte        // the report itself, for who answers "unknown"
+	said  uint64        // the last number of the log in it
 }
 
 // An outbox is when and which way something is to be sent, on the boot clock.
@@ -155,18 +156,17 @@ func (s *Syncer) Join(id cardea.LinkID, down []byte) error {
 		return fmt.Errorf("join: %w", err)
 	}
 	s.mu.Lock()
-	err = s.hold(stored)
-	if active, ok := s.cfg.DB.Active(); ok && err == nil {
-		s.cfg.Gate.Activate(active)
-	}
-	s.connect()
-	s.mu.Unlock()
-	if err != nil {
+	defer s.mu.Unlock()
+	if err := s.hold(stored); err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
-	if len(down) > 0 {
-		s.receive(arrival{payload: down})
+	if active, ok := s.cfg.DB.Active(); ok {
+		s.cfg.Gate.Activate(active)
 	}
+	if len(down) > 0 {
+		s.judge(arrival{payload: down})
+	}
+	s.connect()
 	s.poke()
 	return nil
 }

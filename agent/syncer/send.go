@@ -194,7 +194,7 @@ func (s *Syncer) seal(l *link, now time.Duration) [][]byte {
 		s.cfg.Log.Error("a report can not be made", "link", l.ID, "err", err)
 		return nil
 	}
-	l.nonce, l.sent, l.bytes = up.Nonce, now, sealed
+	l.nonce, l.sent, l.bytes, l.said = up.Nonce, now, sealed, l.Log.N+uint64(len(up.Entries))
 	return [][]byte{sealed}
 }
 
@@ -308,7 +308,7 @@ func (s *Syncer) heard(o *outbox, via *pipe) {
 		return
 	}
 	p, now := s.pipes[o.broker], s.cfg.Gate.Boot()
-	if p == nil || !p.up || now-o.since < s.cfg.Silence {
+	if p == nil || !p.up || o.since == never || now-o.since < s.cfg.Silence {
 		return
 	}
 	p.deaf = true
