@@ -104,10 +104,28 @@ func pair(t testing.TB, a *stage.Agent, phone *owner.Owner) {
 	must(t, err)
 	must(t, phone.Open(context.Background(), shown.VerificationURIComplete))
 	must(t, phone.Press(context.Background(), "Approve", ""))
+	linked(t, a)
+}
+
+// linked waits until the pairing is done.
+func linked(t testing.TB, a *stage.Agent) {
+	t.Helper()
 	until(t, "the device is linked", func() error {
 		p, err := a.Pairing(context.Background())
 		if err == nil && p.State != client.PairLinked {
 			err = fmt.Errorf("pairing is %s: %s", p.State, p.Problem)
+		}
+		return err
+	})
+}
+
+// nothingPending waits until the cloud has acknowledged what was said here.
+func nothingPending(t testing.TB, a *stage.Agent) {
+	t.Helper()
+	until(t, "the device has nothing left to say", func() error {
+		status, err := a.Status(context.Background())
+		if err == nil && status.Pending != 0 {
+			err = fmt.Errorf("%d decisions are pending", status.Pending)
 		}
 		return err
 	})

@@ -94,13 +94,7 @@ func TestStoppedHereWhileAllowedThere(t *testing.T) {
 		}
 		return nil
 	})
-	until(t, "the device has nothing left to say", func() error {
-		status, err := a.Status(t.Context())
-		if err == nil && status.Pending != 0 {
-			err = fmt.Errorf("%d decisions are pending", status.Pending)
-		}
-		return err
-	})
+	nothingPending(t, a)
 	if got := askAsStranger(t, a, recommend); got != fmt.Sprintf("deny conflict %d <nil>", stranger) {
 		t.Errorf("after both have met: %q, want a denial for conflict", got)
 	}
