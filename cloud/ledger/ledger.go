@@ -77,21 +77,31 @@ func (l *Ledger) Take(tx *accountdb.Tx, account cardea.AccountID, p Proposal) (c
 		return e, err
 	}
 	switch p.Act {
-	case cardea.ActDeny:
+	case cardea.ActDeny, cardea.ActUnlink:
 		return tx.Append(account, e)
 	case cardea.ActGrant:
 		return l.grant(tx, account, e)
 	case cardea.ActPrefer:
 		return l.prefer(tx, account, e)
-	case cardea.ActLink, cardea.ActUnlink:
-		return tx.Append(account, e)
 	}
 	return e, &RejectedError{cardea.RejectedUnknown}
 }
 
+// stops reports whether a decision only stops something: a denial, the end of a
+// link, a protective value. Such a one is accepted whatever it was based on.
+func (l *Ledger) stops(d cardea.Decision) bool {
+	if d.Act != cardea.ActPrefer {
+		return d.Act == cardea.ActDeny || d.Act == cardea.ActUnlink
+	}
+	cat, _ := l.Catalogue.Current()
+	def, _ := cat.Preference(d.Preference)
+	value, err := def.Parse(string(d.Value))
+	return err == nil && def.Privacy && value == def.Protective
+}
+
 // resolve replaces the base that is claimed by the one that is true. What
-// claims to have seen the future is refused, but a denial is only taken to have
-// seen nothing.
+// claims to have seen the future is refused, but what only stops something is
+// taken to have seen nothing.
 func (l *Ledger) resolve(tx *accountdb.Tx, account cardea.AccountID, e *cardea.Entry) error {
 	a, err := tx.Account(account)
 	if err != nil {
@@ -102,7 +112,7 @@ func (l *Ledger) resolve(tx *accountdb.Tx, account cardea.AccountID, e *cardea.E
 		return err
 	}
 	base, err := cardea.ResolveBase(e.Base, a.Head, at)
-	if err != nil && e.Act != cardea.ActDeny && e.Act != cardea.ActUnlink {
+	if err != nil && !l.stops(e.Decision) {
 		return &RejectedError{cardea.RejectedBase}
 	}
 	e.Base = base
@@ -150,7 +160,8 @@ func (l *Ledger) prefer(tx *accountdb.Tx, account cardea.AccountID, e cardea.Ent
 		return e, &RejectedError{cardea.RejectedValue}
 	}
 	e.Value = value
-	if e.Channel == cardea.ChannelBrand && def.Privacy && value != def.Protective {
+	ownWord := e.Channel == cardea.ChannelPortal || e.Channel == cardea.ChannelDevice && !e.Scope.Everywhere()
+	if def.Privacy && value != def.Protective && !ownWord { // a grant by another name
 		return e, &RejectedError{cardea.RejectedConfirm}
 	}
 	stands, err := tx.Setting(account, e.Preference, e.Scope)

@@ -309,3 +309,53 @@ func TestPrivacyPreferenceProtects(t *testing.T) {
 		t.Errorf("the brand protects: %s", r)
 	}
 }
+
+// A protective value follows the rules of a denial: a base that the cloud has
+// lost does not hold it up.
+func TestProtectionIsNeverRejected(t *testing.T) {
+	d := newDesk(t)
+	for _, base := range []cardea.Position{{}, d.page().Head, {Era: 9, Seq: 1 << 40, Hash: cardea.Hash{1}}} {
+		for _, channel := range []cardea.Channel{cardea.ChannelPortal, cardea.ChannelDevice, cardea.ChannelBrand} {
+			r := d.take(channel, cardea.Scope{}, cardea.Decision{
+				Event: cardea.NewID[cardea.EventID](), Act: cardea.ActPrefer, Preference: "microphone_off", Value: "true", Base: base,
+			})
+			if r != "" {
+				t.Errorf("through %s on base %d: rejected %s", channel, base.Seq, r)
+			}
+		}
+	}
+}
+
+// To take back protection is to grant: the owner does it, and a device only for
+// itself.
+func TestWhoMayTakeBackProtection(t *testing.T) {
+	d := newDesk(t)
+	here := cardea.Scope{Device: cardea.DeviceID(strings.Repeat("A", 43))}
+	for _, test := range []struct {
+		channel cardea.Channel
+		scope   cardea.Scope
+		want    cardea.Rejected
+	}{
+		{cardea.ChannelBrand, cardea.Scope{}, cardea.RejectedConfirm},
+		{cardea.ChannelBrand, here, cardea.RejectedConfirm},
+		{cardea.ChannelDevice, cardea.Scope{}, cardea.RejectedConfirm},
+		{cardea.ChannelDevice, here, ""},
+		{cardea.ChannelPortal, cardea.Scope{}, ""},
+	} {
+		r := d.take(test.channel, test.scope, cardea.Decision{
+			Event: cardea.NewID[cardea.EventID](), Act: cardea.ActPrefer, Preference: "microphone_off", Value: "false", Base: d.page().Head,
+		})
+		if r != test.want {
+			t.Errorf("through %s for %q: %q, want %q", test.channel, test.scope.Device, r, test.want)
+		}
+	}
+}
+
+// That a device was paired nobody can say but the cloud.
+func TestNobodyProposesALink(t *testing.T) {
+	d := newDesk(t)
+	r := d.take(cardea.ChannelDevice, cardea.Scope{}, cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActLink})
+	if r != cardea.RejectedUnknown || d.page().Head.Seq != 0 {
+		t.Errorf("rejected %q, want %q", r, cardea.RejectedUnknown)
+	}
+}
