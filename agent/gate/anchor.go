@@ -24,6 +24,9 @@ type record struct {
 	BodyHash cardea.Hash `json:"body_hash"`
 }
 
+// maxTime, in the year 2248, keeps sums of times from overflowing.
+const maxTime cardea.Millis = 1 << 43
+
 // maxAnchorFile is more than sixteen links need.
 const maxAnchorFile = 64 << 10
 
@@ -46,7 +49,7 @@ func (g *Gate) load() {
 	}
 	boot := g.cfg.Boot()
 	for id, r := range links {
-		if r.At <= boot && r.At >= 0 && r.Time > 0 {
+		if r.At <= boot && r.At >= 0 && r.Time > 0 && r.Time < maxTime {
 			g.saved[id] = r
 		}
 	}
