@@ -463,3 +463,45 @@ func TestRacingReports(t *testing.T) {
 	d.sync()
 	d.wants(recommend, cardea.ReasonWithdrawn)
 }
+
+// A link that was ended, or is forked, can stop things and nothing else: what a
+// device that was sold or cloned says yes to is not the owner's word.
+func TestEndedOrForkedLinkOnlyStops(t *testing.T) {
+	for name, end := range map[string]func(h *house, d *device){
+		"unlinked by the owner": func(h *house, d *device) {
+			if err := h.hub.Unlink(t.Context(), h.account.ID, d.link); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"unlinked on the device": func(_ *house, d *device) { d.say(cardea.LogEntry{Act: cardea.ActUnlink}) },
+		"forked": func(h *house, d *device) {
+			clone := *d
+			d.say(cardea.LogEntry{Act: cardea.ActDeny, Key: presence})
+			d.sync()
+			clone.say(cardea.LogEntry{Act: cardea.ActDeny, Key: personal})
+			clone.sync()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			d, other := h.pair("g1"), h.pair("g2")
+			other.say(cardea.LogEntry{Act: cardea.ActPrefer, Preference: "microphone_off", Value: "true", Reach: cardea.ReachEverywhere})
+			other.sync()
+			end(h, d)
+			d.sync()
+			cat, _ := h.ledger.Catalogue.Current()
+			p, _ := cat.Purpose("product_analytics")
+			d.say(cardea.LogEntry{Act: cardea.ActGrant, Key: "product_analytics/use", Version: p.Version, Notice: p.Notice("en")})
+			d.say(cardea.LogEntry{Act: cardea.ActPrefer, Preference: "microphone_off", Value: "false"})
+			d.say(cardea.LogEntry{Act: cardea.ActPrefer, Preference: "voice_speed", Value: "120", Reach: cardea.ReachEverywhere})
+			d.say(cardea.LogEntry{Act: cardea.ActPrefer, Preference: "microphone_off", Value: "true"})
+			d.say(cardea.LogEntry{Act: cardea.ActDeny, Key: recommend, Reach: cardea.ReachEverywhere})
+			down := d.sync()
+			if len(down.Rejected) != 3 || down.Rejected[0].Reason != cardea.RejectedConfirm {
+				t.Errorf("rejected %v, want all but the last two", down.Rejected)
+			}
+			other.sync()
+			other.wants(recommend, cardea.ReasonRefused)
+		})
+	}
+}

@@ -154,6 +154,7 @@ func (h *Hub) consumeEntry(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up,
 		_, err := h.Ledger.Take(tx, link.Account, ledger.Proposal{
 			Decision: e.Decision(), Channel: cardea.ChannelDevice, Scope: e.Scope(link.Device),
 			Link: link.ID, Log: up.Log, N: e.N,
+			OnlyStops: link.Forked || link.State != accountdb.LinkLive,
 		})
 		return err
 	})

@@ -44,6 +44,9 @@ type Proposal struct {
 	Link    cardea.LinkID // the device's, if it was made on one
 	Log     cardea.LogID
 	N       uint64
+	// OnlyStops: the link was ended or is forked, so that what it says can stop
+	// something and is the owner's word for nothing else.
+	OnlyStops bool
 }
 
 // Decide takes one decision, in one transaction, and returns the entry. It
@@ -79,12 +82,17 @@ func (l *Ledger) Take(tx *accountdb.Tx, account cardea.AccountID, p Proposal) (c
 	switch p.Act {
 	case cardea.ActDeny, cardea.ActUnlink:
 		return tx.Append(account, e)
-	case cardea.ActGrant:
-		return l.grant(tx, account, e)
-	case cardea.ActPrefer:
-		return l.prefer(tx, account, e)
+	case cardea.ActGrant, cardea.ActPrefer:
+	default:
+		return e, &RejectedError{cardea.RejectedUnknown}
 	}
-	return e, &RejectedError{cardea.RejectedUnknown}
+	if p.OnlyStops && !l.stops(p.Decision) {
+		return e, &RejectedError{cardea.RejectedConfirm}
+	}
+	if p.Act == cardea.ActGrant {
+		return l.grant(tx, account, e)
+	}
+	return l.prefer(tx, account, e)
 }
 
 // stops reports whether a decision only stops something: a denial, the end of a
