@@ -505,3 +505,22 @@ func TestEndedOrForkedLinkOnlyStops(t *testing.T) {
 		})
 	}
 }
+
+// A rejection stands until the device, which holds the entry until then, has
+// heard of it.
+func TestRejectionOutlivesALostAnswer(t *testing.T) {
+	h := newHouse(t)
+	d := h.pair("g1")
+	d.say(cardea.LogEntry{Act: cardea.ActGrant, Key: "no_such_thing/use", Version: 1})
+	if _, err := h.hub.Handle(t.Context(), d.report()); err != nil { // the answer is lost
+		t.Fatal(err)
+	}
+	d.say(cardea.LogEntry{Act: cardea.ActDeny, Key: recommend})
+	if down := d.sync(); len(down.Rejected) != 1 || len(d.log.Entries) != 0 {
+		t.Errorf("rejected %v, %d entries are held; want one rejection", down.Rejected, len(d.log.Entries))
+	}
+	d.say(cardea.LogEntry{Act: cardea.ActDeny, Key: personal})
+	if down := d.sync(); len(down.Rejected) != 0 {
+		t.Errorf("rejected %v, which the device does not hold any more", down.Rejected)
+	}
+}

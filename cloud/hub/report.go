@@ -135,7 +135,7 @@ func (h *Hub) consume(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up, t *t
 		return h.fork(tx, link)
 	}
 	if len(fresh) > 0 {
-		link.Rejected = nil
+		link.Rejected = unheard(link.Rejected, up.Entries)
 	}
 	for _, e := range fresh {
 		if err := h.consumeEntry(tx, link, up, e, t); err != nil {
@@ -144,6 +144,17 @@ func (h *Hub) consume(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up, t *t
 	}
 	link.Seen, err = tx.SeenOf(link.ID, up.Log)
 	return err
+}
+
+// unheard keeps the rejections of entries that the device still holds: it has
+// not got the answer that told it.
+func unheard(rejected []cardea.Rejection, held []cardea.LogEntry) (out []cardea.Rejection) {
+	for _, r := range rejected {
+		if slices.ContainsFunc(held, func(e cardea.LogEntry) bool { return e.Event == r.Event }) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 func (h *Hub) consumeEntry(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up, e cardea.LogEntry, t *taken) error {
