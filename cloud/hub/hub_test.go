@@ -524,3 +524,32 @@ func TestRejectionOutlivesALostAnswer(t *testing.T) {
 		t.Errorf("rejected %v, which the device does not hold any more", down.Rejected)
 	}
 }
+
+// Whoever sends old reports again, which anybody on the way can, makes no work
+// that stays.
+func TestReplayedReportsMakeNoRevisions(t *testing.T) {
+	h := newHouse(t)
+	d := h.pair("g1")
+	old := d.report()
+	h.decide(cardea.ActDeny, recommend, cardea.Scope{})
+	d.sync()
+	d.sync()
+	for range 3 {
+		if _, err := h.hub.Handle(t.Context(), old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if down := d.sync(); !down.Renewal() || down.Revision != d.have.Revision {
+		t.Errorf("revision %d is issued, want the renewal of %d", down.Revision, d.have.Revision)
+	}
+}
+
+// The same revision with other content was issued by a database that is no more.
+func TestOtherContentIsOvertaken(t *testing.T) {
+	h := newHouse(t)
+	d := h.pair("g1")
+	d.have.BodyHash[0] ^= 1
+	if down := d.sync(); down.Renewal() || down.Revision != 2 {
+		t.Errorf("answer has revision %d, want a statement with 2", down.Revision)
+	}
+}

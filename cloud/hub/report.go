@@ -204,8 +204,9 @@ func (h *Hub) fork(tx *accountdb.Tx, link *accountdb.Link) error {
 }
 
 // confirm notes what the device has proved to have applied. A revision beyond
-// the newest was issued by a database that is no more: the next one goes above
-// it, so that the device will take it.
+// the newest, or the newest with other content, was issued by a database that
+// is no more: the next one goes above it, so that the device will take it. What
+// lies below the newest needs nothing, it may be an old report sent again.
 func (h *Hub) confirm(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up) error {
 	now := tx.Millis()
 	if now.Sub(link.LastSeen) > seenEvery {
@@ -222,11 +223,14 @@ func (h *Hub) confirm(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up) erro
 		return nil
 	}
 	held, err := tx.Statement(link.ID, up.Have.Revision)
-	if errors.Is(err, accountdb.ErrNotFound) || err == nil && held.BodyHash != up.Have.BodyHash {
-		return h.jump(tx, link, link.Revision)
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, accountdb.ErrNotFound) {
 		return err
+	}
+	if held.BodyHash != up.Have.BodyHash {
+		if up.Have.Revision < link.Revision {
+			return nil
+		}
+		return h.jump(tx, link, link.Revision)
 	}
 	link.Have, link.Applied, link.LastSeen = up.Have, now, now
 	return tx.DropStatements(link.ID, up.Have.Revision)
