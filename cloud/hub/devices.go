@@ -26,7 +26,7 @@ const (
 	StateApplied State = "applied" // it has proved to hold the newest statement
 	StateWaiting State = "waiting" // it has not, but what it holds allows nothing that is denied now
 	StateStops   State = "stops"   // what it may hold still allows something denied now, until StopsBy
-	StateLeaving State = "leaving" // it was unlinked and has not confirmed
+	StateLeaving State = "leaving" // it was unlinked and has not said that it is gone
 )
 
 // A Device is one link as its owner and the brand see it.
@@ -103,10 +103,13 @@ func (h *Hub) device(tx *accountdb.Tx, link accountdb.Link) (Device, error) {
 	if link.Applied > 0 {
 		d.AppliedAt = link.Applied.Time()
 	}
-	if link.Have.Revision == link.Revision {
-		return d, nil
+	if link.Have.Revision != link.Revision {
+		err = h.bound(tx, link, &d)
 	}
-	return d, h.bound(tx, link, &d)
+	if link.State == accountdb.LinkClosing {
+		d.State = StateLeaving
+	}
+	return d, err
 }
 
 // bound works out until when a device that has not confirmed may still act on
@@ -125,9 +128,6 @@ func (h *Hub) bound(tx *accountdb.Tx, link accountdb.Link, d *Device) error {
 		if at.After(d.StopsBy) {
 			d.StopsBy = at
 		}
-	}
-	if link.State == accountdb.LinkClosing {
-		d.State = StateLeaving
 	}
 	return nil
 }

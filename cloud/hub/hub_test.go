@@ -553,3 +553,18 @@ func TestOtherContentIsOvertaken(t *testing.T) {
 		t.Errorf("answer has revision %d, want a statement with 2", down.Revision)
 	}
 }
+
+// A device that holds the order to unlink has not left before it says so.
+func TestLeavingUntilTheDeviceSaysSo(t *testing.T) {
+	h := newHouse(t)
+	d := h.pair("g1")
+	if err := h.hub.Unlink(t.Context(), h.account.ID, d.link); err != nil {
+		t.Fatal(err)
+	}
+	d.sync()
+	d.sync()
+	devices, err := h.hub.Devices(t.Context(), h.account.ID)
+	if err != nil || len(devices) != 1 || devices[0].State != hub.StateLeaving {
+		t.Errorf("devices %+v, want one that is leaving: %v", devices, err)
+	}
+}
