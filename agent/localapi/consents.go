@@ -29,7 +29,7 @@ func (s *Server) visible(p *Program, link devicedb.Link) []client.Consent {
 		if !p.purpose(c.Key.Purpose()) {
 			continue
 		}
-		a := s.Gate.Decide(cardea.Query{Key: c.Key, Use: cardea.UseCollect})
+		a := s.Gate.DecideFor(link.ID, cardea.Query{Key: c.Key, Use: cardea.UseCollect})
 		out = append(out, client.Consent{
 			Key: c.Key, Version: c.Version, Class: c.Class, ValidUntil: c.ValidUntil, Own: own[c.Key],
 			Verdict: a.Verdict, Reason: a.Reason, LeftMS: a.Left.Milliseconds(),

@@ -15,6 +15,8 @@ import (
 // for concurrent use, answer from memory and never wait.
 type Gate interface {
 	Decide(cardea.Query) cardea.Answer
+	// DecideFor answers for one link, whoever uses the device by now.
+	DecideFor(cardea.LinkID, cardea.Query) cardea.Answer
 	// Generation counts the states there were; it never stays the same over a
 	// change, a restart included.
 	Generation() uint64

@@ -176,6 +176,13 @@ func (h *house) Decide(q cardea.Query) cardea.Answer {
 	return cardea.Decide(h.view, h.now, q)
 }
 
+func (h *house) DecideFor(link cardea.LinkID, q cardea.Query) cardea.Answer {
+	if link != h.link {
+		return cardea.Answer{Verdict: cardea.Deny, Reason: cardea.ReasonUnknown}
+	}
+	return h.Decide(q)
+}
+
 // looked counts how often the gate was asked.
 func (h *house) looked() int {
 	h.mu.Lock()

@@ -115,7 +115,9 @@ func TestAnotherUser(t *testing.T) {
 
 // Nobody is a program by being root or the agent's own user.
 func TestStrangers(t *testing.T) {
-	h := newHouse(t, "name = \"other\"\nuser = \"54321\"\nentitlements = [\"decide\"]\npurposes = [\"*\"]")
+	h := newHouse(t,
+		"name = \"other\"\nuser = \"54321\"\nentitlements = [\"decide\"]\npurposes = [\"*\"]",
+		"name = \"unit\"\nunit = \"no-such-unit-here.service\"\nentitlements = [\"decide\"]\npurposes = [\"*\"]")
 	uid, all := asOther(t, h.socket, "recommendations/use")
 	check := func(uid uint32, r *client.Error) {
 		if r == nil || r.Code != "not_registered" ||

@@ -1,6 +1,7 @@
 package localapi
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -17,7 +18,9 @@ func (s *Server) startPair(c *call) error {
 	if err := c.read(&struct{}{}); err != nil {
 		return err
 	}
-	p, err := s.Pairer.Start(c.r.Context())
+	ctx, cancel := context.WithTimeout(c.r.Context(), serverTimeout)
+	defer cancel()
+	p, err := s.Pairer.Start(ctx)
 	if err != nil {
 		return unreachable(err)
 	}

@@ -136,6 +136,30 @@ func TestShippedExamples(t *testing.T) {
 	}
 }
 
+// What the document says of files and calls is so.
+func TestIntegrateDocument(t *testing.T) {
+	text, err := os.ReadFile("../../docs/integrate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, found := strings.Cut(string(text), "```toml\n")
+	example, _, _ = strings.Cut(example, "```")
+	if _, err := localapi.ParseProgram(example); err != nil || !found {
+		t.Errorf("the example is refused: %v", err)
+	}
+	for _, c := range calls(newHouse(t)) {
+		path, _, _ := strings.Cut(c.path[1:], "/links/")
+		if !strings.Contains(string(text), path[strings.LastIndex(path, "/")+1:]) {
+			t.Errorf("%s is not in the document", c.path)
+		}
+	}
+	for _, e := range localapi.Entitlements {
+		if !strings.Contains(string(text), "| `"+string(e)+"` |") {
+			t.Errorf("what %q opens is not in the document", e)
+		}
+	}
+}
+
 func FuzzRegistry(f *testing.F) {
 	f.Add("name = \"ui\"\nunit = \"ui.service\"\nuser = \"root\"\nentitlements = [\"decide\"]\npurposes = [\"*\"]")
 	for _, bad := range badPrograms {

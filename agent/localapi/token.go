@@ -16,8 +16,8 @@ import (
 // would fetch a new one at every call and never be met.
 const maxMinValid = 300
 
-// tokenTimeout bounds the wait for the server, within writeTimeout.
-const tokenTimeout = 20 * time.Second
+// serverTimeout bounds the wait for the cloud, within writeTimeout.
+const serverTimeout = 20 * time.Second
 
 func (s *Server) token(c *call) error {
 	var req client.TokenRequest
@@ -35,7 +35,7 @@ func (s *Server) token(c *call) error {
 	if !ok {
 		return ErrGuest
 	}
-	ctx, cancel := context.WithTimeout(c.r.Context(), tokenTimeout)
+	ctx, cancel := context.WithTimeout(c.r.Context(), serverTimeout)
 	defer cancel()
 	t, err := s.Pairer.Token(ctx, link, req.Audience, req.Scope, time.Duration(req.MinValid)*time.Second)
 	if err != nil {
