@@ -92,7 +92,7 @@ func (d *demo) show(ctx context.Context) (client.Pairing, error) {
 	if err != nil {
 		return shown, fmt.Errorf("show code: %w", err)
 	}
-	fmt.Fprintf(d.Out, "\n%s\n", indent(text))
+	fmt.Fprintf(d.Out, "\n%s\n\n", indent(text))
 	fmt.Fprintf(d.Out, "  Scan it, or open   %s\n", shown.VerificationURIComplete)
 	fmt.Fprintf(d.Out, "  Code to compare    %s\n", shown.UserCode)
 	if d.LAN {

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,24 @@ func TestTimeline(t *testing.T) {
 	}
 	if !told.has("shown", "MJHT") || told.has("shown", "other") || told.has("never", "") {
 		t.Error("what was told is not remembered")
+	}
+}
+
+func TestPrivateAddress(t *testing.T) {
+	network := func(text string) net.Addr {
+		ip, n, err := net.ParseCIDR(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.IP = ip
+		return n
+	}
+	got, err := private([]net.Addr{network("127.0.0.1/8"), network("fe80::1/64"), network("192.0.2.7/24"), network("192.168.1.20/24")})
+	if err != nil || got != "192.168.1.20" {
+		t.Errorf("address = %q, %v", got, err)
+	}
+	if _, err := private([]net.Addr{network("127.0.0.1/8")}); err == nil || !strings.Contains(err.Error(), "without -lan") {
+		t.Errorf("without a network: %v", err)
 	}
 }
 

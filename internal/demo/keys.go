@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 
@@ -84,10 +85,15 @@ func lanAddress() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find this machine's address: %w", err)
 	}
+	return private(addresses)
+}
+
+// private picks the first address that others on a private network reach.
+func private(addresses []net.Addr) (string, error) {
 	for _, a := range addresses {
 		if n, ok := a.(*net.IPNet); ok && n.IP.IsPrivate() && n.IP.To4() != nil {
 			return n.IP.String(), nil
 		}
 	}
-	return "", fmt.Errorf("find this machine's address: it has none on a private network; run without --lan")
+	return "", errors.New("this machine has no address on a private network: connect it, or run without -lan")
 }
