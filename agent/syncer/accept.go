@@ -169,7 +169,9 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 }
 
 // unsaid reports whether something was decided since the last report was made.
-func (l *link) unsaid() bool { return l.Log.N+uint64(len(l.Log.Entries)) > l.said }
+func (l *link) unsaid() bool { return l.lastNumber() > l.said }
+
+func (l *link) lastNumber() uint64 { return l.Log.N + uint64(len(l.Log.Entries)) }
 
 // applied tells what a new statement brought, and does what it orders.
 func (s *Syncer) applied(l *link) {

@@ -51,6 +51,7 @@ type cloud struct {
 	reject  cardea.Rejected // of preferences and grants
 	stuck   cardea.Seen     // said to have been seen, whatever was
 	frozen  bool            // statements are not brought up to date
+	idle    bool            // takes no entries
 }
 
 // A peer is a link, seen from the cloud.
@@ -215,6 +216,9 @@ func (c *cloud) handle(sealed []byte) []byte {
 }
 
 func (c *cloud) consume(p *peer, up cardea.Up) {
+	if c.idle {
+		return
+	}
 	log := p.logs[up.Log]
 	if log == nil {
 		log = map[uint64]cardea.Hash{}

@@ -200,6 +200,43 @@ func TestManyDecisions(t *testing.T) {
 	})
 }
 
+// A cloud that answers and takes nothing is not asked at line rate, and nothing
+// is forgotten.
+func TestCloudThatTakesNothing(t *testing.T) {
+	one(t, func(w *world) {
+		w.cloud.mu.Lock()
+		w.cloud.idle = true
+		w.cloud.mu.Unlock()
+		w.cut()
+		for range 100 {
+			if err := w.Prefer(w.peer.id, "voice_speed", "3", cardea.ReachDevice, w.stored().Head); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.mend()
+		sleep(10 * time.Minute)
+		if n := len(w.cloud.reported()); n > 20 {
+			t.Errorf("%d reports in ten minutes", n)
+		}
+		w.withdraw(recs, cardea.ReachDevice)
+		before := len(w.cloud.reported())
+		synctest.Wait()
+		if len(w.cloud.reported()) == before {
+			t.Error("a no had to wait")
+		}
+		if n := len(w.stored().Log.Entries); n != 101 {
+			t.Errorf("%d decisions are held", n)
+		}
+		w.cloud.mu.Lock()
+		w.cloud.idle = false
+		w.cloud.mu.Unlock()
+		sleep(2 * time.Minute)
+		if n := len(w.stored().Log.Entries); n != 0 {
+			t.Errorf("%d decisions are held", n)
+		}
+	})
+}
+
 func TestDecisionsNobodyCouldRead(t *testing.T) {
 	one(t, func(w *world) {
 		s, id, head := w.Syncer, w.peer.id, w.stored().Head

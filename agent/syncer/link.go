@@ -26,7 +26,7 @@ type link struct {
 	nonce cardea.Nonce  // of the last report; zero once it was answered
 	sent  time.Duration // when, on the boot clock
 	bytes []byte        // the report itself, for who answers "unknown"
-	said  uint64        // the last number of the log in it
+	said  uint64        // the log's last number when it was made
 }
 
 // An outbox is when and which way something is to be sent, on the boot clock.

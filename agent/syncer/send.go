@@ -194,7 +194,7 @@ func (s *Syncer) seal(l *link, now time.Duration) [][]byte {
 		s.cfg.Log.Error("a report can not be made", "link", l.ID, "err", err)
 		return nil
 	}
-	l.nonce, l.sent, l.bytes, l.said = up.Nonce, now, sealed, l.Log.N+uint64(len(up.Entries))
+	l.nonce, l.sent, l.bytes, l.said = up.Nonce, now, sealed, l.lastNumber()
 	return [][]byte{sealed}
 }
 
