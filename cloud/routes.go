@@ -17,6 +17,8 @@ const (
 	pathLinks = "/v1/links"
 )
 
+var errEnded = web.Errorf(http.StatusForbidden, "invalid_token", "the pairing has ended: pair again")
+
 func (c *cloud) routes(pages, brand http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/oauth/", c.issuer)
@@ -50,10 +52,12 @@ func (c *cloud) join(w http.ResponseWriter, r *http.Request) error {
 	}
 	j.Thumbprint, j.PublicKey = access.JKT, body.PublicKey
 	joined, err := c.hub.Join(r.Context(), j)
-	if errors.Is(err, hub.ErrForeignKey) {
+	switch {
+	case errors.Is(err, hub.ErrForeignKey):
 		return web.Errorf(http.StatusBadRequest, "invalid_request", "public_key must be the JWK of the key the token is bound to")
-	}
-	if err != nil {
+	case errors.Is(err, hub.ErrEnded):
+		return errEnded
+	case err != nil:
 		return err
 	}
 	if err := c.issuer.Used(r.Context(), access.Grant, access.Set); err != nil {
@@ -71,7 +75,7 @@ func (c *cloud) joining(r *http.Request, id pairing.GrantID) (j hub.Joining, err
 		return err
 	})
 	if errors.Is(err, pairing.ErrNoGrant) || err == nil && g.State != pairing.GrantActive {
-		return j, web.Errorf(http.StatusForbidden, "invalid_token", "the pairing has ended: pair again")
+		return j, errEnded
 	}
 	return hub.Joining{
 		Account: g.Account, Grant: string(g.ID), Name: g.Name,

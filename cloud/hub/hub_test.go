@@ -14,6 +14,8 @@ import (
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/internal/jose"
 	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/pairing"
+	"github.com/cardea-id/cardea/store/accountdb"
 )
 
 const (
@@ -53,6 +55,48 @@ func TestJoinAgainFindsTheSameLink(t *testing.T) {
 	if _, err := h.hub.Join(t.Context(), j); !errors.Is(err, hub.ErrForeignKey) {
 		t.Errorf("join with another key: %v", err)
 	}
+}
+
+// A pairing may end between the check of its token and the making of its link.
+func TestJoinAfterThePairingEnded(t *testing.T) {
+	h := newHouse(t)
+	key := newKey(t)
+	j := hub.Joining{
+		Account: h.account.ID, Grant: "g1", Thumbprint: jose.Thumbprint(&key.PublicKey),
+		PublicKey: jose.JWK(&key.PublicKey), Name: "Car", Kind: "car",
+	}
+	update := func(f func(tx *accountdb.Tx) error) {
+		if err := h.db.Update(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(when string) {
+		t.Helper()
+		if _, err := h.hub.Join(t.Context(), j); !errors.Is(err, hub.ErrEnded) {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	g := pairing.Grant{ID: "revoked", State: pairing.GrantActive, Code: cardea.Hash{1}, UserCode: cardea.Hash{2}}
+	if err := h.db.Grants().Start(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	update(func(tx *accountdb.Tx) error { return tx.RevokeGrant(g.ID) })
+	j.Grant = string(g.ID)
+	refused("grant revoked")
+
+	j.Grant = "g1"
+	update(func(tx *accountdb.Tx) error { return tx.Disable(h.account.ID, true) })
+	refused("account disabled")
+	update(func(tx *accountdb.Tx) error { return tx.Disable(h.account.ID, false) })
+
+	joined, err := h.hub.Join(t.Context(), j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.hub.Unlink(t.Context(), h.account.ID, joined.Link); err != nil {
+		t.Fatal(err)
+	}
+	refused("unlinked")
 }
 
 func TestGrantReachesTheDevice(t *testing.T) {

@@ -10,11 +10,16 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/internal/jose"
 	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
-// ErrForeignKey: the key offered is not the one the tokens are bound to.
-var ErrForeignKey = errors.New("the key is not the one this pairing is bound to")
+var (
+	// ErrForeignKey: the key offered is not the one the tokens are bound to.
+	ErrForeignKey = errors.New("the key is not the one this pairing is bound to")
+	// ErrEnded: the pairing was ended after its tokens were given.
+	ErrEnded = errors.New("the pairing has ended")
+)
 
 // A Joining is a device with the first tokens of a grant, asking for its link.
 type Joining struct {
@@ -52,9 +57,15 @@ func (h *Hub) Join(ctx context.Context, j Joining) (Joined, error) {
 	var link accountdb.Link
 	var first outgoing
 	err = h.DB.Update(ctx, func(tx *accountdb.Tx) (err error) {
+		if err := mayJoin(tx, j); err != nil {
+			return err
+		}
 		link, err = tx.LinkByGrant(j.Grant)
 		if errors.Is(err, accountdb.ErrNotFound) {
 			link, err = h.createLink(tx, j)
+		}
+		if err == nil && link.State != accountdb.LinkLive {
+			err = ErrEnded
 		}
 		if err != nil {
 			return err
@@ -69,6 +80,22 @@ func (h *Hub) Join(ctx context.Context, j Joining) (Joined, error) {
 		return Joined{}, fmt.Errorf("join: %w", err)
 	}
 	return h.joined(link, first, j.Name)
+}
+
+// mayJoin refuses a pairing that ended while its token was on its way.
+func mayJoin(tx *accountdb.Tx, j Joining) error {
+	account, err := tx.Account(j.Account)
+	if err != nil {
+		return err
+	}
+	grant, err := tx.FindGrant(pairing.GrantKey{ID: pairing.GrantID(j.Grant)})
+	if err != nil && !errors.Is(err, pairing.ErrNoGrant) {
+		return err
+	}
+	if account.Disabled || err == nil && grant.State != pairing.GrantActive {
+		return ErrEnded
+	}
+	return nil
 }
 
 func (h *Hub) createLink(tx *accountdb.Tx, j Joining) (accountdb.Link, error) {
