@@ -103,15 +103,22 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, f func(*Tx) error) error {
 }
 
 // Attempt runs f as a part of the transaction that leaves no trace if it fails,
-// while the rest of the transaction stands.
+// while the rest of the transaction stands. What f returns is returned only if
+// the transaction can go on after it.
 func (tx *Tx) Attempt(f func() error) error {
 	if err := tx.exec(`SAVEPOINT attempt`); err != nil {
 		return err
 	}
-	if err := f(); err != nil {
-		return errors.Join(err, tx.exec(`ROLLBACK TO attempt`), tx.exec(`RELEASE attempt`))
+	failed := f()
+	if failed != nil {
+		if err := tx.exec(`ROLLBACK TO attempt`); err != nil {
+			return fmt.Errorf("take back: %w", err)
+		}
 	}
-	return tx.exec(`RELEASE attempt`)
+	if err := tx.exec(`RELEASE attempt`); err != nil {
+		return err
+	}
+	return failed
 }
 
 // migrate applies the migrations the database has not seen, each in one

@@ -143,6 +143,31 @@ func TestAttempt(t *testing.T) {
 	})
 }
 
+// An attempt that can not be taken back is no attempt: its own error, which the
+// caller may expect and go on after, must not be all that is heard.
+func TestAttemptThatCannotBeTakenBack(t *testing.T) {
+	db := accountdbtest.Open(t)
+	a := accountdbtest.Account(t, db)
+	expected := errors.New("expected")
+	ctx, cancel := context.WithCancel(t.Context())
+	err := db.Update(ctx, func(tx *accountdb.Tx) error {
+		err := tx.Attempt(func() error {
+			if _, err := tx.Append(a.ID, denial("presence/use")); err != nil {
+				return err
+			}
+			cancel()
+			return expected
+		})
+		if err == nil || errors.Is(err, expected) {
+			t.Errorf("attempt: %v, want only why it could not be taken back", err)
+		}
+		return err
+	})
+	if err == nil {
+		t.Error("committed")
+	}
+}
+
 func TestValuesAreSealedAndCommitted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cloud.db")
 	key := accountdb.NewKey()
