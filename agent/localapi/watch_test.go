@@ -138,7 +138,7 @@ func TestWatchOfASlowReader(t *testing.T) {
 	fmt.Fprintf(conn, "GET /v1/watch HTTP/1.1\r\nHost: cardea\r\n\r\n")
 	// Change until the stream stands still, which is when a line waits for the
 	// reader, and leave it so for longer than a line may take.
-	for seen := -1; seen != h.looked(); time.Sleep(100 * time.Millisecond) {
+	for seen := -1; seen != h.looked(); time.Sleep(500 * time.Millisecond) {
 		seen = h.looked()
 		for range 500 {
 			h.change(func() {})
