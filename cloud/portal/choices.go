@@ -1,8 +1,6 @@
 package portal
 
 import (
-	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +14,7 @@ type choices struct {
 	Conflicts   []conflict
 	Progress    progress
 	Purposes    []purpose
+	Necessary   []purpose // listed, not asked
 	Preferences []preference
 }
 
@@ -118,7 +117,11 @@ func choicesOf(asked ledger.Page, devices []hub.Device, now time.Time, form stri
 			p.Facets = append(p.Facets, facetOf(f, seen, now, effectOf(choice.Purpose, f, asked.Head, devices, now)))
 			c.Conflicts = append(c.Conflicts, conflictsOf(choice.Text.Title, f, seen)...)
 		}
-		c.Purposes = append(c.Purposes, p)
+		if p.Gated {
+			c.Purposes = append(c.Purposes, p)
+		} else {
+			c.Necessary = append(c.Necessary, p)
+		}
 	}
 	for _, choice := range asked.Preferences {
 		c.Preferences = append(c.Preferences, preferenceOf(choice, form, baseText(asked.Head)))
@@ -273,64 +276,4 @@ func conflictsOf(title string, f ledger.FacetChoice, seen ask) []conflict {
 		}
 	}
 	return out
-}
-
-// A preference is one small form.
-type preference struct {
-	ID       string
-	Title    string
-	Key      string
-	Type     cardea.PreferenceType
-	Value    string // plain
-	Words    string // the value as the page says it
-	Min, Max int64
-	Options  []option
-	Base     string
-	Form     string
-}
-
-type option struct {
-	Value, Words string
-	Selected     bool
-}
-
-func preferenceOf(c ledger.PreferenceChoice, form, base string) preference {
-	out := preference{
-		ID: preferenceAnchor(c.Def.Key), Title: c.Title, Key: string(c.Def.Key), Type: c.Def.Type,
-		Value: textOf(c.Value), Min: c.Def.Min, Max: c.Def.Max, Base: base, Form: form,
-	}
-	if out.Title == "" {
-		out.Title = capital(plain(out.Key))
-	}
-	out.Words = capital(plain(out.Value))
-	if c.Def.Type == cardea.TypeBool {
-		out.Words = map[string]string{"true": "On"}[out.Value]
-		out.Options = []option{{Value: "false", Words: "Off"}, {Value: "true", Words: "On"}}
-	}
-	for _, choice := range c.Def.Choices {
-		out.Options = append(out.Options, option{choice, capital(plain(choice)), choice == out.Value})
-	}
-	return out
-}
-
-// textOf is a JSON scalar as plain text.
-func textOf(v cardea.Value) string {
-	var s string
-	if json.Unmarshal([]byte(v), &s) == nil {
-		return s
-	}
-	return string(v)
-}
-
-// jsonOf is plain text of a form as a JSON scalar of the type. What is no such
-// scalar is refused by the definition.
-func jsonOf(t cardea.PreferenceType, text string) cardea.Value {
-	if slices.Contains([]cardea.PreferenceType{cardea.TypeBool, cardea.TypeInt}, t) {
-		return cardea.Value(strings.TrimSpace(text))
-	}
-	quoted, err := json.Marshal(text)
-	if err != nil {
-		return ""
-	}
-	return cardea.Value(quoted)
 }

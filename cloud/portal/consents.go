@@ -76,40 +76,9 @@ func decisionOf(r *http.Request) (d cardea.Decision, scope cardea.Scope, err err
 	return d, scope, errors.New("neither yes nor no")
 }
 
-// postPreference takes one preference. The value is plain text in the form and a
-// JSON scalar in the ledger.
-func (p *Portal) postPreference(w http.ResponseWriter, r *http.Request, v visit) error {
-	base, err := parseBase(r.PostFormValue("base"))
-	if err != nil {
-		return errForeign
-	}
-	asked, err := p.ledger.Page(r.Context(), v.Account, language)
-	if err != nil {
-		return err
-	}
-	key := cardea.PreferenceKey(r.PostFormValue("preference"))
-	for _, c := range asked.Preferences {
-		if c.Def.Key != key {
-			continue
-		}
-		d := cardea.Decision{
-			Event: cardea.NewID[cardea.EventID](), Act: cardea.ActPrefer, Preference: key, Base: base,
-			Value: jsonOf(c.Def.Type, r.PostFormValue("value")),
-		}
-		if _, err := p.ledger.Decide(r.Context(), v.Account, cardea.ChannelPortal, cardea.Scope{}, d); err != nil {
-			return rejected(err)
-		}
-		http.Redirect(w, r, home+"#"+preferenceAnchor(key), http.StatusSeeOther)
-		return nil
-	}
-	return rejected(&ledger.RejectedError{Reason: cardea.RejectedUnknown})
-}
-
 // anchor is where on the page a key is asked. What was decided stays out of the
 // address that is sent: a fragment is not.
 func anchor(k cardea.Key) string { return "c-" + strings.ReplaceAll(string(k), "/", "-") }
-
-func preferenceAnchor(k cardea.PreferenceKey) string { return "p-" + string(k) }
 
 // rejected says why a decision was not taken, if the ledger refused it.
 func rejected(err error) error {

@@ -94,7 +94,7 @@ func TestEachPurposeSaysWhatIsAsked(t *testing.T) {
 		"If the speaker cannot reach us, it stops there within 30 seconds.",
 		"It stays on the device. If the car cannot reach us, it stops there within 30 days.",
 		"May we use what you play to suggest music?", "May Broadside Media get your listening profile?",
-		"Always on. It needs no consent: Security.",
+		"It needs no consent. Security.",
 	)
 	for _, key := range []cardea.Key{recommendations, "recommendations/third_party", "voice_clips/use", "routes/use"} {
 		f := d.facet(key, "")
@@ -367,7 +367,7 @@ func TestPreferences(t *testing.T) {
 	}
 	for _, c := range []struct{ key, words, value, want string }{
 		{"volume", "Save", " 7 ", "7"}, {"units", "Save", "imperial", `"imperial"`},
-		{"greeting", "Save", `Hi "you" <b>`, `"Hi \"you\" <b>"`}, {"microphone", "Off", "", "false"}, {"microphone", "On", "", "true"},
+		{"greeting", "Save", `Hi "you" <b>`, `"Hi \"you\" <b>"`}, {"microphone", "No", "", "false"}, {"microphone", "Yes", "", "true"},
 	} {
 		d := b.follow(set(c.key, c.words, c.value))
 		checkInert(d)

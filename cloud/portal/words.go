@@ -2,6 +2,7 @@ package portal
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,20 +131,11 @@ func kindOf(k cardea.DeviceKind) kind {
 func suggest(k cardea.DeviceKind, taken []string) string {
 	name := kindOf(k).Suggestion
 	for n := 2; ; n++ {
-		if !contains(taken, name) {
+		if !slices.ContainsFunc(taken, func(n string) bool { return strings.EqualFold(n, name) }) {
 			return name
 		}
 		name = fmt.Sprintf("%s %d", kindOf(k).Suggestion, n)
 	}
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if strings.EqualFold(n, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // capital is a text with its first letter in upper case.
@@ -165,6 +157,12 @@ func sentence(s string) string {
 // plain is a name from the catalogue as people write it: "voice_clips" is
 // "voice clips".
 func plain(s string) string { return strings.ReplaceAll(s, "_", " ") }
+
+// languageNames are languages as those who speak them call them.
+var languageNames = map[string]string{
+	"de": "Deutsch", "en": "English", "es": "Español", "fi": "Suomi", "fr": "Français", "it": "Italiano", "ja": "日本語", "ko": "한국어",
+	"nl": "Nederlands", "pl": "Polski", "pt": "Português", "sv": "Svenska", "th": "ไทย", "zh": "中文",
+}
 
 // countryNames are the countries recipients are likely in, by ISO 3166-1 code.
 var countryNames = func() map[string]string {

@@ -94,13 +94,6 @@ func (tx *Tx) openEmail(l *Login) error {
 	return err
 }
 
-// SetPassword replaces the hash of an account's password.
-func (db *DB) SetPassword(ctx context.Context, account cardea.AccountID, password string) error {
-	return db.Update(ctx, func(tx *Tx) error {
-		return tx.exec(`UPDATE logins SET password = ?, changed = ? WHERE account = ?`, password, tx.Millis(), account[:])
-	})
-}
-
 // A Session is a browser in which an owner is signed in.
 type Session struct {
 	Account cardea.AccountID
