@@ -1,0 +1,121 @@
+// Command ci reads what "go test -json" says and judges it as a whole: a test
+// that failed, a test that was skipped, a package without tests or a build that
+// broke is a failure. It prints failures as they come, every package with its
+// time, and at the end one line that counts.
+//
+//	go test -json ./... | go run ./internal/ci
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+func main() {
+	ok, err := run(os.Stdin, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ci:", err)
+	}
+	if err != nil || !ok {
+		os.Exit(1)
+	}
+}
+
+// An event is one line of go test -json (go doc test2json).
+type event struct {
+	Action     string
+	Package    string
+	ImportPath string // of build events
+	Test       string
+	Output     string
+	Elapsed    float64
+}
+
+// A verdict collects what was seen.
+type verdict struct {
+	out                     io.Writer
+	passed, failed, skipped int
+	output                  map[string]*strings.Builder // of each test that runs
+	tested                  map[string]bool             // packages that had a test
+}
+
+// run reads events until the end and reports whether everything passed.
+func run(in io.Reader, out io.Writer) (bool, error) {
+	v := &verdict{out: out, output: map[string]*strings.Builder{}, tested: map[string]bool{}}
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			fmt.Fprintln(out, lines.Text()) // what go itself has to say
+			v.failed++
+			continue
+		}
+		v.see(e)
+	}
+	if v.passed+v.failed == 0 {
+		fmt.Fprintln(out, "no test ran")
+		v.failed++
+	}
+	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", v.passed, v.failed, v.skipped)
+	return v.failed == 0 && v.skipped == 0, lines.Err()
+}
+
+func (v *verdict) see(e event) {
+	at := e.Package + " " + e.Test
+	switch e.Action {
+	case "build-output":
+		fmt.Fprint(v.out, e.Output)
+	case "output":
+		if v.output[at] == nil {
+			v.output[at] = new(strings.Builder)
+		}
+		v.output[at].WriteString(e.Output)
+		v.tested[e.Package] = v.tested[e.Package] || e.Test != ""
+	case "pass", "fail", "skip":
+		v.end(e, at)
+		delete(v.output, at)
+	}
+}
+
+// end judges a test, or a package if the event names no test.
+func (v *verdict) end(e event, at string) {
+	if e.Test == "" {
+		v.endPackage(e, at)
+		return
+	}
+	switch e.Action {
+	case "pass":
+		v.passed++
+		return
+	case "fail":
+		v.failed++
+	case "skip":
+		v.skipped++
+	}
+	fmt.Fprintf(v.out, "%s %s %s\n%s", strings.ToUpper(e.Action), e.Package, e.Test, v.said(at))
+}
+
+func (v *verdict) endPackage(e event, at string) {
+	switch {
+	case !v.tested[e.Package] && e.Action != "fail":
+		v.failed++
+		fmt.Fprintf(v.out, "FAIL %s has no tests\n", e.Package)
+	case e.Action == "fail":
+		v.failed++
+		fmt.Fprintf(v.out, "FAIL %s\n%s", e.Package, v.said(at))
+	default:
+		fmt.Fprintf(v.out, "ok   %s %.1fs\n", e.Package, e.Elapsed)
+	}
+}
+
+func (v *verdict) said(at string) string {
+	if b := v.output[at]; b != nil {
+		return b.String()
+	}
+	return ""
+}
