@@ -46,13 +46,11 @@ func (c *Catalogue) Terms(key Key) (t Terms, ok bool) {
 	if !ok {
 		return Terms{}, false
 	}
-	for _, k := range p.Keys() {
-		if k == key {
-			return Terms{
-				Version: p.Version, Class: p.Class, Staleness: p.MaxStaleness(),
-				Validity: p.Validity, Required: []Authoriser{Owner},
-			}, true
-		}
+	if slices.Contains(p.Keys(), key) {
+		return Terms{
+			Version: p.Version, Class: p.Class, Staleness: p.MaxStaleness(),
+			Validity: p.Validity, Required: []Authoriser{Owner},
+		}, true
 	}
 	return Terms{}, false
 }

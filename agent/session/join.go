@@ -58,11 +58,11 @@ func (s *Session) join(a *attempt, p devicedb.Pairing, got time.Duration) {
 
 func (s *Session) joined(a *attempt, l devicedb.Link, down []byte, t pairing.Tokens, got time.Duration) {
 	s.remember(tokenKey{link: l.ID}, t, got)
-	s.conclude(a, client.Pairing{State: client.PairLinked, Link: l.ID})
-	s.step(Joined, l.ID)
-	if s.cfg.Joined != nil {
+	if s.cfg.Joined != nil { // in force before anybody reads "linked"
 		s.cfg.Joined(l.ID, down)
 	}
+	s.conclude(a, client.Pairing{State: client.PairLinked, Link: l.ID})
+	s.step(Joined, l.ID)
 }
 
 // joinOnce asks for the link, with fresh tokens if the ones kept are too old.

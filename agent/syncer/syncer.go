@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -249,9 +250,7 @@ func (s *Syncer) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Status{Refused: make(map[Refusal]uint64, len(s.refused)), Farewells: len(s.farewells)}
-	for why, n := range s.refused {
-		st.Refused[why] = n
-	}
+	maps.Copy(st.Refused, s.refused)
 	for _, p := range s.pipes {
 		st.Connected = st.Connected || p.up
 	}

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/template"
 	"time"
 
@@ -160,11 +161,12 @@ func (a *Agent) Network(on bool) {
 
 // Logs is what the programs have written, the last of it.
 func (s *Stage) Logs() string {
-	out := s.Cloud.lastWords()
+	var out strings.Builder
+	out.WriteString(s.Cloud.lastWords())
 	for _, a := range s.agents {
-		out += "\n" + a.Process.lastWords()
+		out.WriteString("\n" + a.Process.lastWords())
 	}
-	return out
+	return out.String()
 }
 
 // Close stops everything. The folder stays.
