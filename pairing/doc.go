@@ -1,5 +1,6 @@
 // Package pairing is the OAuth 2.0 device authorization grant (RFC 8628): its
-// messages, errors and user codes, for both ends, and the device's client.
+// messages, errors and user codes, for both ends, the rules by which the server
+// lets a [Grant] live, and the device's client.
 //
 // The [Client] works with any server of RFC 8628. What Cardea's server adds is
 // negotiated: proofs of possession (RFC 9449) when the client has a key, polls

@@ -94,8 +94,8 @@ type Grant struct {
 	Predecessor cardea.Hash
 	Successor   cardea.Hash
 	Set         uint64        // counts the sets of tokens given
-	Arrived     cardea.Millis // when the request for the newest set came
-	Issued      cardea.Millis // and when it was answered
+	Asked       cardea.Millis // when the newest set was asked for
+	Issued      cardea.Millis // and when it was given
 	Rotated     cardea.Millis // when the predecessor was presented first
 
 	WrongKeys uint64        // uses of a code or token with another key
@@ -148,6 +148,7 @@ type Use struct {
 	Next    cardea.Hash // of the refresh token to be given for it
 	Arrived cardea.Millis
 	Quick   bool // it came sooner after the one before than the interval allows
+	Waited  bool // it was there before the owner answered
 }
 
 // Answer is what a poll hears, by RFC 8628, Section 3.5; nil when tokens may be
@@ -191,7 +192,7 @@ func (g *Grant) Redeem(u Use, owner Owner, now cardea.Millis) (Note, error) {
 		return g.reused(now), refuse("the code was redeemed and its tokens were used")
 	}
 	switch {
-	case u.Arrived <= g.Issued || u.Arrived < g.Arrived.Add(twin):
+	case u.Arrived <= g.Issued || u.Arrived < g.Asked.Add(twin):
 		return "", refuse("the code was redeemed by another request")
 	case u.Quick:
 		return "", Slower()
@@ -238,7 +239,12 @@ func (g *Grant) Refresh(u Use, owner Owner, now cardea.Millis) (Note, error) {
 func (g *Grant) give(u Use, now cardea.Millis) {
 	g.Predecessor, g.Successor = u.Token, u.Next
 	g.Set++
-	g.Arrived, g.Issued = u.Arrived, now
+	g.Asked, g.Issued = now, now
+	if u.Waited {
+		// Its connection may be long dead, and the device come again just
+		// after: that is a lost answer, not two polls side by side.
+		g.Asked = u.Arrived
+	}
 }
 
 func (g *Grant) wrongKey() (Note, error) {

@@ -84,6 +84,17 @@ func (w *waiter) leave() {
 	w.holds.removeLocked(w)
 }
 
+// shared reports whether another request for the same code waited at the same
+// time, before this one or after it.
+func (w *waiter) shared() bool {
+	select {
+	case <-w.released:
+		return true
+	default:
+		return w.tookOver
+	}
+}
+
 // until waits for an answer of the owner, for no longer than the limit and the
 // end of the code. It reports whether there is something new to be read.
 func (w *waiter) until(ctx context.Context, end time.Time) bool {

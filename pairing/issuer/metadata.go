@@ -31,10 +31,12 @@ func (i *Issuer) Metadata() pairing.Metadata {
 		ScopesSupported:             slices.Compact(scopes),
 		ResponseTypesSupported:      []string{}, // there is no authorization endpoint
 		GrantTypesSupported:         []string{pairing.GrantDeviceCode, pairing.GrantRefreshToken, pairing.GrantClientCredentials},
-		TokenAuthMethods:            []string{"none", "client_secret_basic", "private_key_jwt"},
-		TokenAuthAlgs:               []string{"ES256"},
-		DPoPAlgs:                    []string{"ES256"},
-		SubjectTypes:                []string{"public"},
-		IDTokenAlgs:                 []string{"ES256"},
+		// Basic with an empty secret: several clients look for it here. The last
+		// is the device's assertion.
+		TokenAuthMethods: []string{"none", "client_secret_basic", "private_key_jwt"},
+		TokenAuthAlgs:    []string{"ES256"},
+		DPoPAlgs:         []string{"ES256"},
+		SubjectTypes:     []string{"public"},
+		IDTokenAlgs:      []string{"ES256"},
 	}
 }

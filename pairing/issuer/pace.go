@@ -28,10 +28,8 @@ type pace struct {
 
 func newPacer() *pacer { return &pacer{codes: map[cardea.Hash]*pace{}} }
 
-// quick notes a poll and reports whether it came too soon after the one before.
-// Then the interval grows by five seconds, once: growing at each would starve a
-// client that can not keep up (RFC 8628, Section 3.5).
-func (p *pacer) quick(g pairing.Grant, at time.Time) bool {
+// early notes a poll and reports whether it came too soon after the one before.
+func (p *pacer) early(g pairing.Grant, at time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forgetLocked(at)
@@ -40,14 +38,21 @@ func (p *pacer) quick(g pairing.Grant, at time.Time) bool {
 		p.codes[g.Code] = &pace{last: at, interval: pairing.DefaultInterval, end: g.Expires.Time()}
 		return false
 	}
-	quick := at.Sub(c.last) < c.interval-slack
+	early := at.Sub(c.last) < c.interval-slack
 	if at.After(c.last) {
 		c.last = at
 	}
-	if quick {
+	return early
+}
+
+// slow makes the interval five seconds longer, once: doing it each time would
+// starve a client that can not keep up (RFC 8628, Section 3.5).
+func (p *pacer) slow(code cardea.Hash) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.codes[code]; c != nil {
 		c.interval = pairing.DefaultInterval + pairing.SlowDownStep
 	}
-	return quick
 }
 
 func (p *pacer) forgetLocked(now time.Time) {

@@ -25,20 +25,12 @@ func (i *Issuer) poll(r request) (any, error) {
 		return nil, failure(pairing.InvalidRequest, "device_code is missing")
 	}
 	use := pairing.Use{Token: secret.Hash(), JKT: key.jkt, Arrived: cardea.MillisOf(r.at)}
-	g, quick, err := i.await(r, client, use)
+	g, err := i.await(r, client, &use)
 	if err != nil {
 		return nil, err
 	}
-	use.Quick = quick
-	// A poll with another key is no poll: it goes on, to be refused and counted.
-	if g.JKT == "" || g.JKT == key.jkt {
-		err := g.Answer(cardea.MillisOf(time.Now()))
-		if quick && pairing.HasCode(err, pairing.AuthorizationPending) {
-			err = pairing.Slower()
-		}
-		if err != nil {
-			return nil, err // nothing was written
-		}
+	if err := refusal(g, use, time.Now()); err != nil {
+		return nil, err
 	}
 	return i.give(r.Context(), offer{
 		client: client.ID, by: pairing.GrantKey{Code: use.Token}, use: use, proofs: key.ids,
@@ -46,29 +38,49 @@ func (i *Issuer) poll(r request) (any, error) {
 	})
 }
 
+// refusal tries the rule on what was read. A refusal that changes nothing, such
+// as authorization_pending, needs no transaction; everything else is decided in
+// one.
+func refusal(g pairing.Grant, use pairing.Use, now time.Time) error {
+	tried := g
+	_, err := tried.Redeem(use, pairing.Owner{Active: true}, cardea.MillisOf(now))
+	if err == nil || tried != g {
+		return nil
+	}
+	if use.Quick && pairing.HasCode(err, pairing.AuthorizationPending) {
+		return pairing.Slower()
+	}
+	return err
+}
+
 // await reads the grant of a device code, waiting for the owner as long as the
-// client and the bounds allow. quick says that the poll came too soon; it did
-// not wait then.
+// client and the bounds allow. It notes in the use whether the poll waited, or
+// came too soon to wait.
 //
 // The order is: register the waiter, read, wait, read again, so that no answer
 // of the owner falls between reading and waiting.
-func (i *Issuer) await(r request, client Client, use pairing.Use) (g pairing.Grant, quick bool, err error) {
+func (i *Issuer) await(r request, client Client, use *pairing.Use) (pairing.Grant, error) {
 	wait := i.holds.enter(use.Token, network(r.address), hold(r.Header))
 	defer wait.leave()
-	if g, err = i.find(r.Context(), use.Token); err != nil {
-		return g, false, err
+	g, err := i.find(r.Context(), use.Token)
+	if err != nil {
+		return g, err
 	}
 	if g.Client != client.ID {
-		return g, false, failure(pairing.InvalidGrant, "the device code was given to another client")
+		return g, failure(pairing.InvalidGrant, "the device code was given to another client")
 	}
-	// Who takes over its own hold has lost its connection and is not too soon.
-	quick = i.pacer.quick(g, r.at) && !wait.tookOver
+	// Who takes over its own hold has lost its connection and is not too soon,
+	// nor is the one it took over from.
+	if i.pacer.early(g, r.at) && !wait.shared() {
+		use.Quick = true
+		i.pacer.slow(g.Code)
+	}
 	waits := g.State == pairing.GrantPending && (g.JKT == "" || g.JKT == use.JKT)
-	if !waits || quick || !wait.until(r.Context(), g.Expires.Time()) {
-		return g, quick, nil
+	if !waits || use.Quick || !wait.until(r.Context(), g.Expires.Time()) {
+		return g, nil
 	}
-	g, err = i.find(r.Context(), use.Token)
-	return g, false, err
+	use.Waited = true
+	return i.find(r.Context(), use.Token)
 }
 
 func (i *Issuer) find(ctx context.Context, code cardea.Hash) (pairing.Grant, error) {

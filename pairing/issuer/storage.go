@@ -12,7 +12,8 @@ import (
 // Storage keeps grants. It is safe for concurrent use. Each method is one
 // transaction, durable when it returns nil and without a trace otherwise.
 // Expected outcomes are pairing.ErrNoGrant, ErrTaken and ErrReplayed; any other
-// error is a fault of the storage and answered as one.
+// error is a fault of the storage and answered as one. A grant's name is read
+// by List only; Find and Change leave it empty, and an empty name is not stored.
 type Storage interface {
 	// Start stores a new pending grant; ErrTaken if one of its codes is the
 	// code of a grant that is remembered.

@@ -53,7 +53,7 @@ func (tx *Tx) forgetCodes() error {
 
 func (tx *Tx) insertGrant(g pairing.Grant) error {
 	err := tx.exec(`INSERT INTO grants (id, state, client, scope, kind, model, serial, jkt, code, user_code, network,
-		requested, expires, decided, token_set, arrived, issued, rotated, wrong_keys, reused)
+		requested, expires, decided, token_set, asked, issued, rotated, wrong_keys, reused)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0)`,
 		g.ID, g.State, g.Client, g.Scope, g.Device.Kind, g.Device.Model, g.Device.Serial, g.JKT,
 		g.Code[:], g.UserCode[:], g.Network[:], g.Requested, g.Expires)
@@ -63,16 +63,18 @@ func (tx *Tx) insertGrant(g pairing.Grant) error {
 	return nil
 }
 
-// Find reads a grant; ErrNoGrant if there is none. It writes nothing.
+// Find reads a grant, without its name; ErrNoGrant if there is none. It writes
+// nothing.
 func (s Grants) Find(ctx context.Context, key pairing.GrantKey) (g pairing.Grant, err error) {
 	err = s.db.View(ctx, func(tx *Tx) error {
-		g, err = tx.FindGrant(key)
+		row, err := tx.findGrant(key)
+		g = row.Grant
 		return err
 	})
 	return g, err
 }
 
-// Change finds a grant, lets f change it and stores what f made of it, all in
+// Change finds a grant, without its name, lets f change it and stores what f made of it, all in
 // one transaction that also records the proofs. ErrNoGrant if there is no such
 // grant, ErrReplayed if a proof was recorded before; f was not called then. An
 // error of f undoes everything. Where f changes nothing nothing is written. owner is account where it is not zero, and the
@@ -80,10 +82,11 @@ func (s Grants) Find(ctx context.Context, key pairing.GrantKey) (g pairing.Grant
 func (s Grants) Change(ctx context.Context, key pairing.GrantKey, account cardea.AccountID, proofs []pairing.ProofID,
 	f func(now cardea.Millis, g *pairing.Grant, owner pairing.Owner) (pairing.Note, error)) error {
 	err := s.db.Update(ctx, func(tx *Tx) error {
-		g, err := tx.FindGrant(key)
+		row, err := tx.findGrant(key)
 		if err != nil {
 			return err
 		}
+		g := row.Grant
 		if err := tx.useProofs(proofs); err != nil {
 			return err
 		}
@@ -145,11 +148,11 @@ func (s Grants) UseDevice(ctx context.Context, device cardea.DeviceID, proofs []
 // RevokeGrant ends a grant inside a larger change, such as an unlink.
 // ErrNoGrant if there is no such grant.
 func (tx *Tx) RevokeGrant(grant pairing.GrantID) error {
-	g, err := tx.FindGrant(pairing.GrantKey{ID: grant})
+	row, err := tx.findGrant(pairing.GrantKey{ID: grant})
 	if err != nil {
 		return err
 	}
-	before := g
+	g, before := row.Grant, row.Grant
 	note := g.Revoke(tx.Millis())
 	if g == before {
 		return nil
@@ -205,9 +208,9 @@ func (tx *Tx) putGrant(before, g pairing.Grant, note pairing.Note) error {
 
 func (tx *Tx) updateGrant(before, g pairing.Grant) error {
 	found, err := tx.change(`UPDATE grants SET state = ?, account = ?, jkt = ?, decided = ?, predecessor = ?, successor = ?,
-		token_set = ?, arrived = ?, issued = ?, rotated = ?, wrong_keys = ?, reused = ? WHERE id = ?`,
+		token_set = ?, asked = ?, issued = ?, rotated = ?, wrong_keys = ?, reused = ? WHERE id = ?`,
 		g.State, orNull(g.Account[:]), g.JKT, g.Decided, orNull(g.Predecessor[:]), orNull(g.Successor[:]),
-		g.Set, g.Arrived, g.Issued, g.Rotated, g.WrongKeys, g.Reused, g.ID)
+		g.Set, g.Asked, g.Issued, g.Rotated, g.WrongKeys, g.Reused, g.ID)
 	if err == nil && !found {
 		err = pairing.ErrNoGrant
 	}
@@ -232,7 +235,7 @@ func (tx *Tx) putRefreshToken(g pairing.Grant) error {
 func grantNameLabel(grant pairing.GrantID) string { return "grant name " + string(grant) }
 
 const grantColumns = `grants.id, state, client, scope, kind, model, serial, account, name_sealed, jkt, code, user_code, network,
-	requested, expires, decided, predecessor, successor, grants.token_set, arrived, issued, rotated, wrong_keys, reused`
+	requested, expires, decided, predecessor, successor, grants.token_set, asked, issued, rotated, wrong_keys, reused`
 
 type grantRow struct {
 	pairing.Grant
@@ -243,12 +246,20 @@ func scanGrant(s scanner) (g grantRow, err error) {
 	err = s.Scan(&g.ID, &g.State, &g.Client, &g.Scope, &g.Device.Kind, &g.Device.Model, &g.Device.Serial,
 		orZero{g.Account[:]}, &g.name, &g.JKT, orZero{g.Code[:]}, orZero{g.UserCode[:]}, hash(&g.Network),
 		&g.Requested, &g.Expires, &g.Decided, orZero{g.Predecessor[:]}, orZero{g.Successor[:]},
-		&g.Set, &g.Arrived, &g.Issued, &g.Rotated, &g.WrongKeys, &g.Reused)
+		&g.Set, &g.Asked, &g.Issued, &g.Rotated, &g.WrongKeys, &g.Reused)
 	return g, err
 }
 
-// FindGrant reads a grant; ErrNoGrant if there is none.
+// FindGrant reads a grant with its name; ErrNoGrant if there is none.
 func (tx *Tx) FindGrant(key pairing.GrantKey) (pairing.Grant, error) {
+	row, err := tx.findGrant(key)
+	if err != nil {
+		return pairing.Grant{}, err
+	}
+	return tx.openGrant(row)
+}
+
+func (tx *Tx) findGrant(key pairing.GrantKey) (grantRow, error) {
 	where, arg := `WHERE grants.id = ?`, any(key.ID)
 	switch {
 	case !key.Code.IsZero():
@@ -260,12 +271,12 @@ func (tx *Tx) FindGrant(key pairing.GrantKey) (pairing.Grant, error) {
 	}
 	row, err := one(tx, scanGrant, `SELECT `+grantColumns+` FROM grants `+where, arg)
 	if errors.Is(err, ErrNotFound) {
-		return pairing.Grant{}, pairing.ErrNoGrant
+		return row, pairing.ErrNoGrant
 	}
 	if err != nil {
-		return pairing.Grant{}, fmt.Errorf("find grant: %w", err)
+		return row, fmt.Errorf("find grant: %w", err)
 	}
-	return tx.openGrant(row)
+	return row, nil
 }
 
 // GrantsOf reads an account's grants that the owner said yes to, oldest first.

@@ -82,7 +82,15 @@ func TestGrantIsFoundByEachOfItsKeys(t *testing.T) {
 			t.Errorf("%d: found %+v, not %+v", i, got, first)
 		}
 	}
-	if first.Name != "Grandmother's kitchen" || first.Account != owner || first.State != pairing.GrantActive || first.Device != g.Device ||
+	var named pairing.Grant
+	err := db.View(t.Context(), func(tx *accountdb.Tx) (err error) {
+		named, err = tx.FindGrant(pairing.GrantKey{Refresh: refresh})
+		return err
+	})
+	if err != nil || named.Name != "Grandmother's kitchen" || named.ID != first.ID {
+		t.Errorf("%+v, %v", named, err)
+	}
+	if first.Name != "" || first.Account != owner || first.State != pairing.GrantActive || first.Device != g.Device ||
 		first.Successor != refresh || first.Predecessor != g.Code || first.Set != 1 || first.Network != g.Network || first.Scope != g.Scope {
 		t.Errorf("%+v", first)
 	}

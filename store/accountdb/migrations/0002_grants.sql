@@ -22,7 +22,7 @@ CREATE TABLE grants (
   predecessor BLOB, -- NULL: the newest set of tokens was used
   successor   BLOB,
   token_set   INTEGER NOT NULL,
-  arrived     INTEGER NOT NULL,
+  asked       INTEGER NOT NULL,
   issued      INTEGER NOT NULL,
   rotated     INTEGER NOT NULL,
   wrong_keys  INTEGER NOT NULL,
