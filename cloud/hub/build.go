@@ -30,7 +30,7 @@ func (h *Hub) current(tx *accountdb.Tx, link accountdb.Link) (accountdb.Link, er
 	if link.Revision > 0 && link.Built == account.Head && link.Catalogue == catalogue {
 		return link, nil
 	}
-	body, err := ledger.Body(tx, cat, link)
+	body, err := h.Ledger.Body(tx, cat, link)
 	if err != nil {
 		return link, fmt.Errorf("build statement: %w", err)
 	}

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/internal/wire"
@@ -11,7 +10,7 @@ import (
 
 // Body is everything a link's device must know now, from the ledger as it stands
 // in this transaction and the catalogue.
-func Body(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link) (cardea.Body, error) {
+func (l *Ledger) Body(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link) (cardea.Body, error) {
 	if link.State != accountdb.LinkLive {
 		return cardea.Body{Orders: []cardea.Order{{ID: link.CloseOrder, Kind: cardea.OrderUnlink}}}, nil
 	}
@@ -23,7 +22,7 @@ func Body(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link) (cardea.
 	if body.Identity, err = identity(tx, link.Account); err != nil {
 		return body, err
 	}
-	if body.Consents, err = consents(tx, cat, link, device.Kind); err != nil {
+	if body.Consents, err = l.consents(tx, cat, link, device.Kind); err != nil {
 		return body, err
 	}
 	body.Preferences, err = preferences(tx, cat, link, device.Kind, body.Consents)
@@ -39,35 +38,24 @@ func identity(tx *accountdb.Tx, account cardea.AccountID) (cardea.Identity, erro
 	return cardea.Identity{Subject: a.Subject, Name: name}, err
 }
 
-// consents folds the ledger for one device. A forked link is given nothing.
-func consents(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link, kind cardea.DeviceKind) ([]cardea.Consent, error) {
-	fold, err := foldAccount(tx, link.Account)
-	if err != nil {
-		return nil, err
-	}
-	var out []cardea.Consent
-	for _, p := range cat.Purposes {
-		if !p.On(kind) {
-			continue
-		}
-		for _, key := range p.Keys() {
-			terms, _ := cat.Terms(key)
-			c := fold.On(link.Device, key, terms)
-			if link.Forked && c.Given() && c.Class != cardea.ClassN {
-				c.Reason, c.ValidUntil = cardea.ReasonForked, 0
+// consents is what stands for one device. A forked link is given nothing.
+func (l *Ledger) consents(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link, kind cardea.DeviceKind) (out []cardea.Consent, err error) {
+	err = l.fold(tx, link.Account, func(fold *cardea.Consents) {
+		for _, p := range cat.Purposes {
+			if !p.On(kind) {
+				continue
 			}
-			out = append(out, c)
+			for _, key := range p.Keys() {
+				terms, _ := cat.Terms(key)
+				c := fold.On(link.Device, key, terms)
+				if link.Forked && c.Given() && c.Class != cardea.ClassN {
+					c.Reason, c.ValidUntil = cardea.ReasonForked, 0
+				}
+				out = append(out, c)
+			}
 		}
-	}
-	return out, nil
-}
-
-func foldAccount(tx *accountdb.Tx, account cardea.AccountID) (*cardea.Consents, error) {
-	entries, err := tx.Decisions(account, 0)
-	if err != nil {
-		return nil, fmt.Errorf("fold: %w", err)
-	}
-	return cardea.Fold(entries), nil
+	})
+	return out, err
 }
 
 // preferences resolves what the device is told. What belongs to a purpose is

@@ -34,6 +34,8 @@ type Ledger struct {
 	DB        *accountdb.DB
 	Catalogue *catalogue.Holder
 	Wake      func(cardea.AccountID)
+
+	folds folds
 }
 
 // A Proposal is a decision on its way into the ledger.
@@ -199,7 +201,7 @@ func (l *Ledger) fits(tx *accountdb.Tx, account cardea.AccountID) error {
 		if link.State != accountdb.LinkLive {
 			continue
 		}
-		body, err := Body(tx, cat, link)
+		body, err := l.Body(tx, cat, link)
 		if err != nil {
 			return err
 		}

@@ -75,19 +75,20 @@ func (l *Ledger) page(tx *accountdb.Tx, account cardea.AccountID, language strin
 	if err != nil {
 		return Page{}, err
 	}
-	fold, err := foldAccount(tx, account)
-	if err != nil {
-		return Page{}, err
-	}
 	places, kinds, err := places(tx, account)
 	if err != nil {
 		return Page{}, err
 	}
 	page := Page{Head: a.Head}
-	for _, p := range cat.Purposes {
-		if len(kinds) == 0 || slices.ContainsFunc(kinds, p.On) {
-			page.Choices = append(page.Choices, choice(cat, fold, p, language, places))
+	err = l.fold(tx, account, func(fold *cardea.Consents) {
+		for _, p := range cat.Purposes {
+			if len(kinds) == 0 || slices.ContainsFunc(kinds, p.On) {
+				page.Choices = append(page.Choices, choice(cat, fold, p, language, places))
+			}
 		}
+	})
+	if err != nil {
+		return Page{}, err
 	}
 	page.Preferences, err = preferenceChoices(tx, cat, account, kinds, language)
 	return page, err
@@ -170,12 +171,7 @@ func (l *Ledger) Standing(ctx context.Context, subject string, key cardea.Key) (
 			c = cardea.Consent{Key: key, Reason: cardea.ReasonUnknown}
 			return nil
 		}
-		fold, err := foldAccount(tx, a.ID)
-		if err != nil {
-			return err
-		}
-		c = fold.Anywhere(key, terms)
-		return nil
+		return l.fold(tx, a.ID, func(fold *cardea.Consents) { c = fold.Anywhere(key, terms) })
 	})
 	if err != nil && !errors.Is(err, accountdb.ErrNotFound) {
 		err = fmt.Errorf("standing: %w", err)
