@@ -109,7 +109,15 @@ func (h *house) run() {
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { h.hub.Run(ctx) })
-	h.t.Cleanup(func() { stop(); wg.Wait() })
+	h.t.Cleanup(func() {
+		stop()
+		go func() {
+			for range h.pipe.sent { // nobody else takes what is on its way
+			}
+		}()
+		wg.Wait()
+		close(h.pipe.sent)
+	})
 }
 
 // A device speaks the protocol by the book, without an agent.

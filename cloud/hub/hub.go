@@ -108,9 +108,14 @@ func (h *Hub) Wake(account cardea.AccountID) {
 func (h *Hub) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweep)
 	defer tick.Stop()
-	h.sweep(ctx)
+	behind := h.sweep(ctx)
 	for {
-		timer := time.NewTimer(h.sendDue(ctx))
+		wait := h.sendDue(ctx)
+		if len(behind) > 0 { // one by one, so that what is decided meanwhile goes first
+			h.wakeUnlessAwake(behind[0])
+			behind, wait = behind[1:], 0
+		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -118,7 +123,8 @@ func (h *Hub) Run(ctx context.Context) error {
 		case <-h.kick:
 		case <-timer.C:
 		case <-tick.C:
-			h.sweep(ctx)
+			h.forget()
+			behind = h.sweep(ctx)
 		}
 		timer.Stop()
 	}
@@ -262,13 +268,19 @@ func (h *Hub) note(o outgoing) {
 	h.sent[o.down.Link] = sent{o.down.Revision, time.Now()}
 }
 
-// flying reports whether the same statement was sent a moment ago, and forgets
-// the marks that no longer matter.
+// flying reports whether the same statement was sent a moment ago.
 func (h *Hub) flying(o outgoing) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	last := h.sent[o.down.Link]
+	return last.revision == o.down.Revision && time.Since(last.at) <= flight
+}
+
+// forget drops the marks of statements that have arrived or were lost.
+func (h *Hub) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	maps.DeleteFunc(h.sent, func(_ cardea.LinkID, s sent) bool { return time.Since(s.at) > flight })
-	return h.sent[o.down.Link].revision == o.down.Revision
 }
 
 func (h *Hub) seal(o outgoing) ([]byte, error) {
@@ -279,40 +291,31 @@ func (h *Hub) seal(o outgoing) ([]byte, error) {
 	return sealed, nil
 }
 
-// sweep wakes the accounts that have a connected device which is behind: what a
+// sweep lists the accounts that have a connected device which is behind: what a
 // node that died was about to send, and what a new catalogue changes.
-func (h *Hub) sweep(ctx context.Context) {
-	err := h.DB.View(ctx, func(tx *accountdb.Tx) error {
+func (h *Hub) sweep(ctx context.Context) []cardea.AccountID {
+	var late []accountdb.Late
+	err := h.DB.View(ctx, func(tx *accountdb.Tx) (err error) {
 		_, catalogue := h.Ledger.Catalogue.Current()
-		accounts, err := tx.Behind(catalogue)
-		if err != nil {
-			return err
-		}
-		for _, account := range accounts {
-			if err := h.wakeIfReachable(tx, account); err != nil {
-				return err
-			}
-		}
-		return nil
+		late, err = tx.Behind(catalogue)
+		return err
 	})
 	if err != nil && ctx.Err() == nil {
 		h.Log.ErrorContext(ctx, "sweep", "err", err)
 	}
-}
-
-func (h *Hub) wakeIfReachable(tx *accountdb.Tx, account cardea.AccountID) error {
-	links, err := tx.Links(account)
-	if err != nil {
-		return err
-	}
-	for _, link := range links {
-		h.mu.Lock()
-		_, already := h.awake[account]
-		h.mu.Unlock()
-		if !already && link.State != accountdb.LinkClosed && h.Pipe.Connected(link.Device) {
-			h.Wake(account)
-			return nil
+	var behind []cardea.AccountID
+	for _, l := range late {
+		if h.Pipe.Connected(l.Device) {
+			behind = append(behind, l.Account)
 		}
 	}
-	return nil
+	return behind
+}
+
+func (h *Hub) wakeUnlessAwake(account cardea.AccountID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, already := h.awake[account]; !already {
+		h.awake[account] = push{due: time.Now()}
+	}
 }

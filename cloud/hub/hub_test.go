@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/store/accountdb"
+	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
 )
 
 const (
@@ -341,6 +343,37 @@ func TestPushedToConnectedDevices(t *testing.T) {
 	if !down.Nonce.IsZero() {
 		t.Error("a push claims to answer a nonce")
 	}
+}
+
+// What was decided just now does not wait behind all that a sweep has found.
+func TestDecisionsGoBeforeTheSweep(t *testing.T) {
+	h := newHouse(t)
+	h.pipe.sent = make(chan []byte) // publishing waits for the test
+	ours := h.pair("ours")
+	ours.sync()
+	h.pipe.connect(ours.id)
+	for i := range 20 {
+		other := *h
+		other.account = accountdbtest.Account(t, h.db)
+		d := other.pair(fmt.Sprint(i)) // and has confirmed nothing
+		h.pipe.connect(d.id)
+	}
+	h.run()
+	<-h.pipe.sent
+	h.decide(cardea.ActDeny, recommend, cardea.Scope{})
+	for n := range 20 {
+		link, err := wire.PeekUp(<-h.pipe.sent) // both directions are enveloped alike
+		if err != nil {
+			t.Fatal(err)
+		}
+		if link == ours.link {
+			if n > 3 {
+				t.Errorf("%d others were sent to first", n)
+			}
+			return
+		}
+	}
+	t.Error("not sent at all")
 }
 
 func TestUnlinkedByTheOwner(t *testing.T) {

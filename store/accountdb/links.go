@@ -243,9 +243,18 @@ func (tx *Tx) SeenOf(link cardea.LinkID, log cardea.LogID) (cardea.Seen, error) 
 	return seen[0], nil
 }
 
-// Behind lists the accounts that have a link whose device has not confirmed the
-// newest statement, or whose newest statement is not the newest possible.
-func (tx *Tx) Behind(catalogue cardea.Hash) ([]cardea.AccountID, error) {
-	return list(tx, scanID[cardea.AccountID], `SELECT DISTINCT accounts.id FROM links JOIN accounts ON accounts.id = links.account
+// A Late device has not confirmed all that its account could tell it.
+type Late struct {
+	Account cardea.AccountID
+	Device  cardea.DeviceID
+}
+
+// Behind lists the devices that have not confirmed the newest statement, or
+// whose newest statement is not the newest possible.
+func (tx *Tx) Behind(catalogue cardea.Hash) ([]Late, error) {
+	return list(tx, func(s scanner) (l Late, err error) {
+		err = s.Scan(id(&l.Account), &l.Device)
+		return l, err
+	}, `SELECT account, device FROM links JOIN accounts ON accounts.id = links.account
 		WHERE state <> 'closed' AND (have_revision <> revision OR built_seq <> head_seq OR built_catalogue <> ?)`, catalogue[:])
 }
