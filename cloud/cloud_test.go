@@ -114,6 +114,23 @@ func TestRefusesWhatCannotWork(t *testing.T) {
 	}
 }
 
+// The folder may be that of a first start that was cut short.
+func TestMasterKeyAfterACrash(t *testing.T) {
+	c := config(t)
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.DataDir, "master.key.1"), []byte("ha"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, c)()
+	start(t, c)()
+	keys, err := filepath.Glob(filepath.Join(c.DataDir, "master.key*"))
+	if err != nil || len(keys) != 2 {
+		t.Errorf("files %v, want the key and what was left: %v", keys, err)
+	}
+}
+
 func TestMasterKeyIsMissed(t *testing.T) {
 	c := config(t)
 	start(t, c)()

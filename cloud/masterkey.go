@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/cardea-id/cardea/store/accountdb"
@@ -32,16 +33,32 @@ func masterKey(path, database string) (accountdb.Key, error) {
 }
 
 // newMasterKey makes a key and has it on the disk before anything is sealed
-// under it.
+// under it. It gets its name only when it is whole, so that a crash leaves a key
+// or none; a key that somebody else has put there meanwhile stays.
 func newMasterKey(path string) (accountdb.Key, error) {
 	k := accountdb.NewKey()
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // 0600
 	if err != nil {
 		return k, fmt.Errorf("master key: %w", err)
 	}
+	defer os.Remove(f.Name())
 	_, err = f.WriteString(base64.RawURLEncoding.EncodeToString(k[:]) + "\n")
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return k, fmt.Errorf("master key: %w", err)
 	}
+	if err = os.Link(f.Name(), path); err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return k, fmt.Errorf("master key: %w", err)
+	}
 	return k, nil
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
