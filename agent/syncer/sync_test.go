@@ -75,7 +75,7 @@ func TestLapses(t *testing.T) {
 		w.owner(cardea.ActGrant, recs)
 		w.cut()
 		end := w.cloud.answers[len(w.cloud.answers)-1].Time.Add(30 * time.Second)
-		sleep(end.Time().Add(-time.Millisecond).Sub(time.Now()))
+		sleep(time.Until(end.Time().Add(-time.Millisecond)))
 		w.allowed(voice)
 		sleep(time.Millisecond)
 		w.denied(voice, cardea.ReasonStale)

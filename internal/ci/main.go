@@ -1,7 +1,8 @@
 // Command ci reads what "go test -json" says and judges it as a whole: a test
-// that failed, a test that was skipped, a package without tests or a build that
-// broke is a failure. It prints failures as they come, every package with its
-// time, and at the end one line that counts.
+// that failed, a test that was skipped, a package without tests or one that never
+// ended, or a build that broke is a failure. It prints failures as they come,
+// every package with its time, the figures that tests give with testing.T.Attr,
+// and at the end one line that counts.
 //
 //	go test -json ./... | go run ./internal/ci
 package main
@@ -11,7 +12,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -32,6 +35,7 @@ type event struct {
 	ImportPath string // of build events
 	Test       string
 	Output     string
+	Key, Value string // of an attribute
 	Elapsed    float64
 }
 
@@ -41,11 +45,13 @@ type verdict struct {
 	passed, failed, skipped int
 	output                  map[string]*strings.Builder // of each test that runs
 	tested                  map[string]bool             // packages that had a test
+	running                 map[string]bool             // packages that have begun and not ended
+	figures                 []string
 }
 
 // run reads events until the end and reports whether everything passed.
 func run(in io.Reader, out io.Writer) (bool, error) {
-	v := &verdict{out: out, output: map[string]*strings.Builder{}, tested: map[string]bool{}}
+	v := &verdict{out: out, output: map[string]*strings.Builder{}, tested: map[string]bool{}, running: map[string]bool{}}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -57,17 +63,33 @@ func run(in io.Reader, out io.Writer) (bool, error) {
 		}
 		v.see(e)
 	}
-	if v.passed+v.failed == 0 {
-		fmt.Fprintln(out, "no test ran")
-		v.failed++
-	}
+	v.close()
 	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", v.passed, v.failed, v.skipped)
 	return v.failed == 0 && v.skipped == 0, lines.Err()
+}
+
+// close judges what is missing and prints the figures.
+func (v *verdict) close() {
+	for _, p := range slices.Sorted(maps.Keys(v.running)) {
+		v.failed++
+		fmt.Fprintf(v.out, "FAIL %s has not ended\n", p)
+	}
+	if v.passed+v.failed == 0 {
+		v.failed++
+		fmt.Fprintln(v.out, "no test ran")
+	}
+	for _, f := range v.figures {
+		fmt.Fprintln(v.out, f)
+	}
 }
 
 func (v *verdict) see(e event) {
 	at := e.Package + " " + e.Test
 	switch e.Action {
+	case "start":
+		v.running[e.Package] = true
+	case "attr":
+		v.figures = append(v.figures, fmt.Sprintf("%s: %s: %s", e.Test, e.Key, e.Value))
 	case "build-output":
 		fmt.Fprint(v.out, e.Output)
 	case "output":
@@ -101,6 +123,7 @@ func (v *verdict) end(e event, at string) {
 }
 
 func (v *verdict) endPackage(e event, at string) {
+	delete(v.running, e.Package)
 	switch {
 	case !v.tested[e.Package] && e.Action != "fail":
 		v.failed++

@@ -39,7 +39,10 @@ func TestVerdict(t *testing.T) {
 `, false, "undefined"},
 		"no JSON":      {passing + "go: no such module\n", false, "go: no such module"},
 		"nothing":      {"", false, "no test ran"},
-		"only a start": {`{"Action":"start","Package":"a"}` + "\n", false, "no test ran"},
+		"only a start": {`{"Action":"start","Package":"a"}` + "\n", false, "FAIL a has not ended"},
+		"a figure": {passing + `{"Action":"attr","Package":"a","Test":"TestX","Key":"size","Value":"9 MB"}` + "\n",
+			true, "TestX: size: 9 MB\n1 passed, 0 failed, 0 skipped\n"},
+		"a run that was killed": {passing + `{"Action":"start","Package":"b"}` + "\n", false, "1 passed, 1 failed"},
 	} {
 		var out strings.Builder
 		ok, err := run(strings.NewReader(test.in), &out)

@@ -70,7 +70,11 @@ func TestParseJWKRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, y := other.PublicKey.X.Bytes(), other.PublicKey.Y.Bytes()
+	point, err := other.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, y := point[1:49], point[49:] // RFC 5480, Section 2.2: after the 4 that says "uncompressed"
 	bad("P-384", fmt.Sprintf(`{"kty":"EC","crv":"P-384","x":%q,"y":%q}`,
 		base64.RawURLEncoding.EncodeToString(x), base64.RawURLEncoding.EncodeToString(y)))
 }

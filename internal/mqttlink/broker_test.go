@@ -27,7 +27,6 @@ type broker struct {
 	password atomic.Value // string
 	topic    atomic.Value // string: what the device may subscribe to, as a subject
 	connects atomic.Int64
-	ids      chan string
 }
 
 func startBroker(t testing.TB) *broker {

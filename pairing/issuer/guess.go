@@ -35,9 +35,8 @@ func (e ErrTooManyGuesses) Error() string {
 type guesses struct {
 	mu     sync.Mutex
 	by     map[any]*tally // of an AccountID or a Prefix
-	sweep  time.Time
-	minute time.Time // when the present minute ends
-	all    int       // wrong guesses in it
+	minute time.Time      // when the present minute ends
+	all    int            // wrong guesses in it
 }
 
 type tally struct {

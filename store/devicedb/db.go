@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Faults of opening and of single values. Each message says what to do.
@@ -92,7 +93,7 @@ func openBolt(path string) (bolt *bbolt.DB, err error) {
 		FreelistType: bbolt.FreelistMapType,
 	})
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, ErrLocked
 	case errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ENODEV):
 		return nil, fmt.Errorf("%w: %w", ErrUnmappable, err)
