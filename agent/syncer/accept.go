@@ -56,7 +56,7 @@ func (s *Syncer) judge(m arrival) {
 		return
 	}
 	if f := s.farewells[id]; f != nil {
-		s.receiveClosed(f, m.payload)
+		s.receiveFarewell(f, m.payload)
 		return
 	}
 	l := s.links[id]

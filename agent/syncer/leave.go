@@ -14,7 +14,12 @@ type farewell struct {
 	devicedb.Farewell
 	outbox
 	trust wire.Trust
+	heard int // how many of its reports the cloud has answered
 }
+
+// next is the report that has no answer yet. The one after it waits: an answer
+// to a later report says nothing of an earlier one.
+func (f *farewell) next() [][]byte { return f.Ups[f.heard : f.heard+1] }
 
 // Unlink ends a link here at once: its last reports, with everything the cloud
 // has not seen and the end itself, are signed and kept, and the rest of it is
@@ -81,7 +86,7 @@ func (s *Syncer) lastWords(l *link) (devicedb.Farewell, error) {
 		if err != nil {
 			return f, fmt.Errorf("last report: %w", err)
 		}
-		f.Ups, f.Nonce = append(f.Ups, sealed), up.Nonce
+		f.Ups, f.Nonces = append(f.Ups, sealed), append(f.Nonces, up.Nonce)
 		left = left[len(up.Entries):]
 	}
 	return f, nil
@@ -100,23 +105,29 @@ func (s *Syncer) bid(stored devicedb.Farewell) {
 	s.farewells[f.Link] = f
 }
 
-// receiveClosed takes the answer to a farewell: signed, closed, and to this very
-// report. s.mu is held.
-func (s *Syncer) receiveClosed(f *farewell, payload []byte) {
+// receiveFarewell takes the answer to a report of a farewell: signed, and to
+// this very report. The last one's must say that the link is closed. s.mu is
+// held.
+func (s *Syncer) receiveFarewell(f *farewell, payload []byte) {
 	if f.trust == nil {
 		s.refuse(RefusedForeign, f.Link, nil)
 		return
 	}
 	d, _, err := wire.OpenDown(payload, s.device, f.Link, f.Key, f.trust)
+	last := f.heard == len(f.Ups)-1
 	switch {
 	case err != nil:
 		s.refuse(refusalOf(err), f.Link, err)
-	case !d.Closed:
+	case last && !d.Closed:
 		s.refuse(RefusedForeign, f.Link, nil)
-	case d.Nonce != f.Nonce:
+	case d.Nonce != f.Nonces[f.heard]:
 		s.refuse(RefusedClosed, f.Link, nil)
-	default:
+	case last:
 		s.bidden(f)
+	default:
+		f.heard++
+		f.hurry(s.cfg.Gate.Boot())
+		s.poke()
 	}
 }
 

@@ -91,7 +91,7 @@ func TestFarewellIsRepeatedUntilClosed(t *testing.T) {
 		w.set(func() { w.swallow, w.delay = false, 100*time.Hour })
 		send := func(change func(d *cardea.Down)) {
 			w.cloud.mu.Lock()
-			d := w.cloud.down(w.peer, f[0].Nonce)
+			d := w.cloud.down(w.peer, f[0].Nonces[0])
 			d.Body, d.Closed = nil, true
 			change(&d)
 			payload := w.cloud.seal(w.peer, d)
@@ -124,6 +124,29 @@ func TestFarewellToACloudThatForgot(t *testing.T) {
 		synctest.Wait()
 		if w.farewells() != 0 {
 			t.Error("the farewell is sent for ever")
+		}
+	})
+}
+
+// Of several last words the first is lost: the answer to a later one must not
+// end the farewell.
+func TestFarewellLosesNothing(t *testing.T) {
+	one(t, func(w *world) {
+		w.owner(cardea.ActGrant, recs)
+		w.cut()
+		w.withdraw(recs, cardea.ReachEverywhere)
+		for range 60 {
+			if err := w.Prefer(w.peer.id, "voice_speed", "3", cardea.ReachDevice, w.stored().Head); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Unlink(w.peer.id); err != nil {
+			t.Fatal(err)
+		}
+		w.set(func() { w.online, w.noHTTP, w.lose = true, true, 1 })
+		sleep(time.Hour)
+		if got := w.cloud.fold(w.peer, recs); w.farewells() != 0 || got == cardea.ReasonGranted {
+			t.Errorf("in the ledger it stands as %s, %d farewells", got, w.farewells())
 		}
 	})
 }

@@ -120,7 +120,7 @@ func (s *Syncer) sendDue() time.Duration {
 		out = s.collect(out, l.ID, &l.outbox, now, func() [][]byte { return s.seal(l, now) })
 	}
 	for _, f := range s.farewells {
-		out = s.collect(out, f.Link, &f.outbox, now, func() [][]byte { return f.Ups })
+		out = s.collect(out, f.Link, &f.outbox, now, f.next)
 	}
 	wait := maxWait
 	for o := range s.outboxes() {

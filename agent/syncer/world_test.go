@@ -34,6 +34,7 @@ type network struct {
 	over    chan struct{} // the end of the test
 	pipes   map[*fakePipe]bool
 	swallow bool          // the broker takes everything and delivers nothing
+	lose    int           // so many of the next reports
 	delay   time.Duration // of answers
 	noHTTP  bool
 	count   count
@@ -102,6 +103,10 @@ func (p *fakePipe) Publish(_ string, payload []byte) error {
 	}
 	n.count.ups++
 	n.last = payload
+	if n.lose > 0 {
+		n.lose--
+		return nil
+	}
 	if n.swallow {
 		return nil
 	}

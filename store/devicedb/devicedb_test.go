@@ -160,7 +160,7 @@ func TestLeave(t *testing.T) {
 	}
 	f := devicedb.Farewell{
 		Link: l.ID, Key: l.Key, Issuer: l.Issuer, UpURL: l.UpURL, BrokerURL: l.BrokerURL, Root: l.Root, KeyList: l.KeyList,
-		Ups: [][]byte{{1}, {2}}, Nonce: cardea.Nonce{3},
+		Ups: [][]byte{{1}, {2}}, Nonces: []cardea.Nonce{{3}, {4}},
 	}
 	if err := db.Leave(f); err != nil {
 		t.Fatal(err)

@@ -84,8 +84,8 @@ type Farewell struct {
 	BrokerURL string
 	Root      []byte
 	KeyList   []byte
-	Ups       [][]byte     // sealed reports, to be sent in order; the last one ends the link
-	Nonce     cardea.Nonce // of the last one
+	Ups       [][]byte       // sealed reports, each to be sent until it is answered; the last one ends the link
+	Nonces    []cardea.Nonce // theirs
 }
 
 // String keeps the key from being printed.
