@@ -83,6 +83,9 @@ func (c *Catalogue) Validate() error {
 	return nil
 }
 
+// maxValidity is ten years: longer than any law lets a consent stand unasked.
+const maxValidity = 10 * 365 * 24 * time.Hour
+
 func (c *Catalogue) validatePurpose(p Purpose) error {
 	switch {
 	case !purposePattern.MatchString(string(p.ID)):
@@ -95,7 +98,7 @@ func (c *Catalogue) validatePurpose(p Purpose) error {
 		return fmt.Errorf("staleness: at most %s for class %s", p.Class.MaxStaleness(), p.Class)
 	case p.Staleness%time.Second != 0 || p.Validity%time.Second != 0:
 		return errors.New("staleness and validity: whole seconds")
-	case p.Class != ClassN && p.Validity <= 0:
+	case p.Class != ClassN && (p.Validity <= 0 || p.Validity > maxValidity):
 		return errors.New("validity: no consent is endless, say how long one counts, such as 17520h")
 	case len(p.Devices) == 0 || len(p.Facets) == 0 || len(p.Data) == 0:
 		return errors.New("devices, facets and data: at least one each")

@@ -81,6 +81,7 @@ func TestValidateBad(t *testing.T) {
 		{"staleness", voice(func(p *cardea.Purpose) { p.Staleness = time.Millisecond })},
 		{"validity", voice(func(p *cardea.Purpose) { p.Validity = 0 })},
 		{"validity", voice(func(p *cardea.Purpose) { p.Validity = -time.Hour })},
+		{"validity", voice(func(p *cardea.Purpose) { p.Validity = 200 * 365 * 24 * time.Hour })},
 		{"validity", voice(func(p *cardea.Purpose) { p.Validity += time.Millisecond })},
 		{"devices", voice(func(p *cardea.Purpose) { p.Devices = nil })},
 		{"facets", voice(func(p *cardea.Purpose) { p.Facets = nil })},
