@@ -88,8 +88,6 @@ func (a *api) update(r *http.Request, f func(tx *accountdb.Tx, account accountdb
 	if err != nil {
 		return shown(err)
 	}
-	if a.Ledger.Wake != nil {
-		a.Ledger.Wake(account.ID)
-	}
+	a.Ledger.Committed(account.ID)
 	return nil
 }

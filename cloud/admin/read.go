@@ -14,9 +14,9 @@ import (
 
 const (
 	maxChanges = 1000
-	maxHeld    = 64                     // requests held at once; more are answered at once
-	maxWait    = 20 * time.Second       // below what proxies cut
-	lookEvery  = 200 * time.Millisecond // while a request is held
+	maxHeld    = 64               // requests held at once; more are answered at once
+	maxWait    = 20 * time.Second // below what proxies cut
+	lookEvery  = 2 * time.Second  // while a request is held
 )
 
 // A deviceState is what propagation tells of a device. Times are Unix
@@ -182,9 +182,10 @@ func (a *api) hold(ctx context.Context, after uint64, limit int, wait time.Durat
 		wait = 0
 	}
 	over := time.After(wait)
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(lookEvery) // for what another node commits
 	defer tick.Stop()
 	for {
+		grown := a.Ledger.Grown()
 		err = a.Ledger.DB.View(ctx, func(tx *accountdb.Tx) error {
 			found, err = tx.Changes(after, limit)
 			return err
@@ -193,6 +194,7 @@ func (a *api) hold(ctx context.Context, after uint64, limit int, wait time.Durat
 			return found, err
 		}
 		select {
+		case <-grown:
 		case <-tick.C:
 		case <-over:
 			wait = 0 // look once more

@@ -124,11 +124,12 @@ func TestParseLimits(t *testing.T) {
 	if _, err := catalogue.Parse(text); !errors.Is(err, cardea.ErrInvalidCatalogue) {
 		t.Errorf("an oversized catalogue: %v", err)
 	}
-	bomb := "a: &a [x,x,x,x,x,x,x,x,x]\n"
+	var bomb strings.Builder
+	bomb.WriteString("a: &a [x,x,x,x,x,x,x,x,x]\n")
 	for c := 'b'; c < 'k'; c++ {
-		bomb += fmt.Sprintf("%c: &%c [%s]\n", c, c, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c,", c-1), 9), ","))
+		bomb.WriteString(fmt.Sprintf("%c: &%c [%s]\n", c, c, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c,", c-1), 9), ",")))
 	}
-	if _, err := catalogue.Parse([]byte(bomb)); !errors.Is(err, cardea.ErrInvalidCatalogue) {
+	if _, err := catalogue.Parse([]byte(bomb.String())); !errors.Is(err, cardea.ErrInvalidCatalogue) {
 		t.Errorf("an alias bomb: %v", err)
 	}
 }

@@ -188,7 +188,7 @@ func (h *Hub) Unlink(ctx context.Context, account cardea.AccountID, id cardea.Li
 	if err != nil {
 		return fmt.Errorf("unlink: %w", err)
 	}
-	h.Wake(account)
+	h.Ledger.Committed(account)
 	return nil
 }
 
@@ -211,7 +211,7 @@ func (h *Hub) ConfirmFork(ctx context.Context, account cardea.AccountID, id card
 	if err != nil {
 		return fmt.Errorf("confirm device: %w", err)
 	}
-	h.Wake(account)
+	h.Ledger.Committed(account)
 	return nil
 }
 

@@ -79,6 +79,7 @@ func (h *Hub) Join(ctx context.Context, j Joining) (Joined, error) {
 	if err != nil {
 		return Joined{}, fmt.Errorf("join: %w", err)
 	}
+	h.Ledger.Announce()
 	return h.joined(link, first, j.Name)
 }
 

@@ -45,7 +45,7 @@ func (h *Hub) Handle(ctx context.Context, sealed []byte) ([]byte, error) {
 	}
 	h.note(done.answer)
 	if done.changed { // other devices hear of what was decided
-		h.Wake(done.link.Account)
+		h.Ledger.Committed(done.link.Account)
 	}
 	return h.seal(done.answer)
 }

@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/catalogue"
@@ -28,14 +29,46 @@ type RejectedError struct{ Reason cardea.Rejected }
 
 func (e *RejectedError) Error() string { return "the decision is rejected: " + string(e.Reason) }
 
-// A Ledger is the ledgers of all accounts. Wake, if set, is called after a
-// commit that changed an account.
+// A Ledger is the ledgers of all accounts. Wake, if set, is told of every commit
+// that changed an account.
 type Ledger struct {
 	DB        *accountdb.DB
 	Catalogue *catalogue.Holder
 	Wake      func(cardea.AccountID)
 
 	folds folds
+
+	mu   sync.Mutex
+	grew chan struct{} // closed at the next commit; nil: nobody waits
+}
+
+// Grown is closed when some ledger grows next. Take it, then read, then wait.
+func (l *Ledger) Grown() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.grew == nil {
+		l.grew = make(chan struct{})
+	}
+	return l.grew
+}
+
+// Announce tells whoever waits for Grown that a ledger has grown.
+func (l *Ledger) Announce() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.grew != nil {
+		close(l.grew)
+		l.grew = nil
+	}
+}
+
+// Committed announces, and has the account's devices told. Whoever commits a
+// decision in a transaction of their own calls it afterwards.
+func (l *Ledger) Committed(account cardea.AccountID) {
+	l.Announce()
+	if l.Wake != nil {
+		l.Wake(account)
+	}
 }
 
 // A Proposal is a decision on its way into the ledger.
@@ -62,9 +95,7 @@ func (l *Ledger) Decide(ctx context.Context, account cardea.AccountID, channel c
 	if err != nil {
 		return e, fmt.Errorf("decide: %w", err)
 	}
-	if l.Wake != nil {
-		l.Wake(account)
-	}
+	l.Committed(account)
 	return e, nil
 }
 
