@@ -2,8 +2,11 @@ package cardea
 
 // Limits of what travels.
 const (
-	// MaxMessageBytes bounds a message of either direction, sealed.
+	// MaxMessageBytes bounds what a device is told, sealed.
 	MaxMessageBytes = 8 << 10
+	// MaxReportBytes bounds what a device tells, sealed: it has room for the
+	// statement held beside the entries.
+	MaxReportBytes = 16 << 10
 	// Version is the protocol's version, the first item of both messages.
 	Version = 1
 )
@@ -82,6 +85,10 @@ type Down struct {
 	BodyHash Hash        `cbor:"11,keyasint"`
 	Body     []byte      `cbor:"12,keyasint,omitempty"` // an encoded Body
 	Closed   bool        `cbor:"13,keyasint,omitempty"` // answers a report that ended the link
+	// Recover: the report knew more than the cloud, whose database was put back
+	// to an earlier state. The device sends the statement it holds with its next
+	// report. Such a message changes nothing and extends no lease.
+	Recover bool `cbor:"14,keyasint,omitempty"`
 }
 
 // Renewal reports whether the message only extends time.
@@ -116,4 +123,7 @@ type Up struct {
 	Have    Have       `cbor:"8,keyasint"`
 	Clock   ClockState `cbor:"9,keyasint"`
 	Entries []LogEntry `cbor:"10,keyasint"`
+	// Held is the signed statement the device holds, byte for byte, where the
+	// cloud asked for it: the cloud's own word, from before it forgot.
+	Held []byte `cbor:"11,keyasint,omitempty"`
 }

@@ -48,7 +48,7 @@ func (s *Syncer) receive(m arrival) {
 // judge finds out whose message it is and applies it, if it may be applied.
 // s.mu is held.
 func (s *Syncer) judge(m arrival) {
-	id, err := wire.PeekUp(m.payload) // both directions are enveloped alike
+	id, err := wire.PeekDown(m.payload)
 	if err != nil {
 		if !s.receiveUnknown(m) {
 			s.refuse(refusalOf(err), id, err)

@@ -36,7 +36,7 @@ import (
 
 const (
 	// MaxPayload bounds a packet, in bytes. It is what managed MQTT brokers
-	// allow; cardea.MaxMessageBytes is well below.
+	// allow; cardea.MaxReportBytes is well below.
 	MaxPayload = 32 << 10
 
 	startTimeout = 10 * time.Second

@@ -17,7 +17,7 @@ const mediaCOSE = "application/cose"
 // itself. 404 carries the signed word that the link is unknown.
 func (h *Hub) Up() http.Handler {
 	return web.Handle(h.Log, func(w http.ResponseWriter, r *http.Request) error {
-		sealed, err := web.ReadBody(w, r, mediaCOSE, cardea.MaxMessageBytes)
+		sealed, err := web.ReadBody(w, r, mediaCOSE, cardea.MaxReportBytes)
 		if err != nil {
 			return err
 		}

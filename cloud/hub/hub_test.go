@@ -362,7 +362,7 @@ func TestDecisionsGoBeforeTheSweep(t *testing.T) {
 	<-h.pipe.sent
 	h.decide(cardea.ActDeny, recommend, cardea.Scope{})
 	for n := range 20 {
-		link, err := wire.PeekUp(<-h.pipe.sent) // both directions are enveloped alike
+		link, err := wire.PeekDown(<-h.pipe.sent)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -467,7 +467,7 @@ func TestUpOverHTTP(t *testing.T) {
 		"empty":        {nil, "application/cose", http.StatusBadRequest},
 		"cut":          {d.report()[:40], "application/cose", http.StatusBadRequest},
 		"as text":      {d.report(), "text/plain", http.StatusUnsupportedMediaType},
-		"over 8 KB":    {make([]byte, 9<<10), "application/cose", http.StatusRequestEntityTooLarge},
+		"over 16 KB":   {make([]byte, 17<<10), "application/cose", http.StatusRequestEntityTooLarge},
 		"flipped byte": {flip(d.report()), "application/cose", http.StatusForbidden},
 	} {
 		r, err := http.Post(s.URL, test.media, bytes.NewReader(test.body))

@@ -88,6 +88,7 @@ func (r *rogue) envelopes() {
 		vectors.Vector{Name: "held bytes of another device", Kind: "held", Device: cardea.DeviceID(thumbprint(&r.stranger.PublicKey)), Error: "signature", Bytes: r.signed()},
 		vectors.Vector{Name: "held bytes of another link", Kind: "held", Link: cardea.LinkID(fill(16, "other")), Error: "foreign", Bytes: r.signed()},
 	)
+	r.add("report", "over 16 KB", "too_big", append(bytes.Clone(good), make([]byte, cardea.MaxReportBytes)...))
 	r.add("held", "sealed, not the bytes inside", "malformed", good)
 	r.add("report", "a statement sent back to the cloud", "signature", good)
 }
@@ -212,6 +213,7 @@ func (r *rogue) encodings() {
 		"undefined for the head":        edit(good, map[int]any{5: cbor.RawMessage{0xf7}}),
 		"no rejections, but said":       edit(good, map[int]any{10: []any{}}),
 		"not closed, but said":          edit(good, map[int]any{13: false}),
+		"not recovering, but said":      edit(good, map[int]any{14: false}),
 		"a nonce of zeros":              edit(good, map[int]any{7: make([]byte, 16)}),
 		"a nonce of 15 bytes":           edit(good, map[int]any{7: make([]byte, 15)}),
 		"a nonce as an array":           edit(good, map[int]any{7: []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}}),
@@ -277,10 +279,13 @@ func (r *rogue) downs() {
 		{"a body in place, not in bytes", "malformed", map[int]any{12: r.body()}},
 		{"a body that can not be read", "malformed", map[int]any{11: sum([]byte{0xa0}), 12: []byte{0xa0}}},
 		{"closed, and a body", "malformed", map[int]any{13: true}},
+		{"asks to recover, and a body", "malformed", map[int]any{14: true}},
 	} {
 		r.add("statement", tt.name, tt.err, r.sealDown(typStatement, edit(encode(r.statement()), tt.changes)))
 	}
 	r.add("renewal", "a renewal of nothing", "malformed", r.sealDown(typRenewal, edit(encode(r.renewal()), map[int]any{4: 0, 11: make([]byte, 32)})))
+	r.add("renewal", "asks to recover, and is closed", "malformed", r.sealDown(typRenewal, edit(encode(r.closed()), map[int]any{7: fill(16, "nonce"), 14: true})))
+	r.add("renewal", "asks to recover, and answers nothing", "malformed", r.sealDown(typRenewal, edit(encode(r.renewal()), map[int]any{7: nil, 14: true})))
 	r.add("renewal", "closed at a revision without a hash", "malformed", r.sealDown(typRenewal, edit(encode(r.closed()), map[int]any{4: 7})))
 }
 
@@ -335,6 +340,8 @@ func (r *rogue) ups() {
 		{"a denial of an unknown facet", "malformed", entry(map[int]any{6: "recommendations/all"})},
 		{"a key of 49 bytes", "malformed", entry(map[int]any{4: "x", 6: strings.Repeat("x", 49)})},
 		{"a preference in capitals", "malformed", entry(map[int]any{4: "prefer", 6: nil, 9: "VOICE"})},
+		{"a statement of 8193 bytes", "too_big", map[int]any{11: make([]byte, cardea.MaxMessageBytes+1)}},
+		{"no statement held, but said", "malformed", map[int]any{11: []byte{}}},
 		{"a value of 1025 bytes", "malformed", entry(map[int]any{10: strings.Repeat("1", 1025)})},
 	} {
 		r.add("report", tt.name, tt.err, r.sealUp(edit(encode(r.report()), tt.changes)))

@@ -20,18 +20,22 @@ func SealDown(d cardea.Down, signer crypto.Signer, key LinkKey) (sealed, signed 
 	if signed, err = sign(signer, typDown(d), encode(d), aad); err != nil {
 		return nil, nil, fmt.Errorf("seal down: %w", err)
 	}
-	if sealed, err = seal(signed, d.Link, key, aad); err != nil {
+	if sealed, err = seal(signed, d.Link, key, aad, cardea.MaxMessageBytes); err != nil {
 		return nil, nil, fmt.Errorf("seal down: %w", err)
 	}
 	return sealed, signed, nil
 }
+
+// PeekDown says which link a message is for. It needs no key and verifies
+// nothing.
+func PeekDown(sealed []byte) (cardea.LinkID, error) { return peek(sealed, cardea.MaxMessageBytes) }
 
 // OpenDown opens what SealDown made for this device and link. Of a statement,
 // body and hash belong together and DecodeBody will read the body. Whether the
 // message is newer than what is held, answers a nonce or takes something back
 // is the caller's to judge.
 func OpenDown(sealed []byte, device cardea.DeviceID, link cardea.LinkID, key LinkKey, trust Trust) (d cardea.Down, signed []byte, err error) {
-	signed, err = unseal(sealed, link, key, downAudience(device))
+	signed, err = unseal(sealed, link, key, downAudience(device), cardea.MaxMessageBytes)
 	if err != nil {
 		return cardea.Down{}, nil, fmt.Errorf("open down: %w", err)
 	}
@@ -107,6 +111,8 @@ func checkDown(d cardea.Down) error {
 // for the cloud may have forgotten everything else about the link by then.
 func checkContent(d cardea.Down) error {
 	switch {
+	case d.Recover && (d.Closed || d.Body != nil || d.Nonce.IsZero()):
+		return malformed("recover answers a report, and says nothing else")
 	case d.Closed && d.Body != nil:
 		return malformed("closed, and a body")
 	case d.Closed && d.Revision == 0 && d.BodyHash.IsZero():

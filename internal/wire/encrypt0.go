@@ -51,22 +51,31 @@ func aead(key LinkKey) cipher.AEAD {
 
 // seal makes a COSE_Encrypt0_Tagged. The IV is random: a link sends far fewer
 // than the 2^32 messages for which that is safe.
-func seal(plain []byte, link cardea.LinkID, key LinkKey, external []byte) ([]byte, error) {
+func seal(plain []byte, link cardea.LinkID, key LinkKey, external []byte, most int) ([]byte, error) {
 	m := encrypt0{Protected: encode(sealHeader{Alg: algA256GCM, Kid: link})}
 	m.Unprotected.IV = make([]byte, ivBytes)
 	rand.Read(m.Unprotected.IV)
 	m.Ciphertext = aead(key).Seal(nil, m.Unprotected.IV, plain, m.aad(external))
 	b := append([]byte{encrypt0Tag}, encode(m)...)
-	if err := limit(b, cardea.MaxMessageBytes); err != nil {
+	if err := limit(b, most); err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
+// peek reads which link an envelope names.
+func peek(b []byte, most int) (cardea.LinkID, error) {
+	_, link, err := parseSealed(b, most)
+	if err != nil {
+		return cardea.LinkID{}, fmt.Errorf("peek: %w", err)
+	}
+	return link, nil
+}
+
 // parseSealed reads the envelope and the link it names; nothing is verified.
-func parseSealed(b []byte) (m encrypt0, link cardea.LinkID, err error) {
+func parseSealed(b []byte, most int) (m encrypt0, link cardea.LinkID, err error) {
 	var header sealHeader
-	if err := limit(b, cardea.MaxMessageBytes); err != nil {
+	if err := limit(b, most); err != nil {
 		return m, link, err
 	}
 	if len(b) == 0 || b[0] != encrypt0Tag {
@@ -90,8 +99,8 @@ func parseSealed(b []byte) (m encrypt0, link cardea.LinkID, err error) {
 }
 
 // unseal opens a COSE_Encrypt0_Tagged of the link.
-func unseal(b []byte, link cardea.LinkID, key LinkKey, external []byte) ([]byte, error) {
-	m, named, err := parseSealed(b)
+func unseal(b []byte, link cardea.LinkID, key LinkKey, external []byte, most int) ([]byte, error) {
+	m, named, err := parseSealed(b, most)
 	if err != nil {
 		return nil, err
 	}

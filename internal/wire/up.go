@@ -13,7 +13,7 @@ import (
 func Fit(u cardea.Up) cardea.Up {
 	entries := u.Entries
 	u.Entries = nil
-	room := cardea.MaxMessageBytes - envelopeBytes - len(encode(u))
+	room := cardea.MaxReportBytes - envelopeBytes - len(encode(u))
 	for i, e := range entries {
 		if room -= len(encode(e)); room < 0 || i == MaxEntries {
 			break
@@ -40,7 +40,7 @@ func SealUp(u cardea.Up, signer crypto.Signer, key LinkKey) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal up: %w", err)
 	}
-	sealed, err := seal(signed, u.Link, key, aad)
+	sealed, err := seal(signed, u.Link, key, aad, cardea.MaxReportBytes)
 	if err != nil {
 		return nil, fmt.Errorf("seal up: %w", err)
 	}
@@ -50,13 +50,7 @@ func SealUp(u cardea.Up, signer crypto.Signer, key LinkKey) ([]byte, error) {
 // PeekUp says which link a report claims to come from. It needs no key and
 // verifies nothing: the receiver finds by it the device and the key OpenUp
 // needs.
-func PeekUp(sealed []byte) (cardea.LinkID, error) {
-	_, link, err := parseSealed(sealed)
-	if err != nil {
-		return cardea.LinkID{}, fmt.Errorf("peek up: %w", err)
-	}
-	return link, nil
-}
+func PeekUp(sealed []byte) (cardea.LinkID, error) { return peek(sealed, cardea.MaxReportBytes) }
 
 // OpenUp opens what SealUp made with the device's key, whose thumbprint must be
 // the device's id. That the entries follow one another cardea.Fresh checks.
@@ -73,7 +67,7 @@ func openUp(sealed []byte, device cardea.DeviceID, link cardea.LinkID, key LinkK
 		return u, fmt.Errorf("%w: the key is not the device's", ErrSignature)
 	}
 	aad := upAudience(device)
-	signed, err := unseal(sealed, link, key, aad)
+	signed, err := unseal(sealed, link, key, aad, cardea.MaxReportBytes)
 	if err != nil {
 		return u, err
 	}
@@ -105,6 +99,8 @@ func checkUp(u cardea.Up) error {
 		return tooBig("%d links, at most %d", len(u.Links), MaxLinks)
 	case len(u.Entries) > MaxEntries:
 		return tooBig("%d entries, at most %d", len(u.Entries), MaxEntries)
+	case len(u.Held) > cardea.MaxMessageBytes:
+		return tooBig("the statement held has %d bytes, at most %d", len(u.Held), cardea.MaxMessageBytes)
 	case u.Have.Revision > maxCount || (u.Have.Revision == 0) != u.Have.BodyHash.IsZero():
 		return malformed("have: a revision and its hash, or neither")
 	case u.Clock != cardea.ClockSynced && u.Clock != cardea.ClockUntrusted:

@@ -125,6 +125,8 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 	if err != nil {
 		t.Fatal(err)
 	}
+	recover, asked := c.renewal(), c.report()
+	recover.Recover, asked.Held = true, fill(32, "the statement, which is its receiver's to verify")
 	report := up(t, c, c.report())
 	answer, err := wire.SignUnknown(report, c.link, c.cloud)
 	if err != nil {
@@ -138,6 +140,8 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 		{Name: "held from before", Kind: "held", Bytes: held},
 		{Name: "extends the lease", Kind: "renewal", Bytes: down(t, c, c.renewal())},
 		{Name: "closed", Kind: "renewal", Bytes: down(t, c, c.closed())},
+		{Name: "asks to recover", Kind: "renewal", Bytes: down(t, c, recover)},
+		{Name: "with the statement held", Kind: "report", Bytes: up(t, c, asked)},
 		{Name: "with a log", Kind: "report", Bytes: report},
 		{Name: "the first", Kind: "report", Bytes: up(t, c, first)},
 		{Name: "no such link", Kind: "unknown", Up: report, Bytes: answer},

@@ -44,8 +44,9 @@ var (
 )
 
 // Limits. A body of MaxBodyBytes and MaxRejected rejections always fit into one
-// message of cardea.MaxMessageBytes, and a report has at most as many entries
-// as its answer can reject.
+// message of cardea.MaxMessageBytes. A report of cardea.MaxReportBytes has at most
+// as many entries as its answer can reject, and room for such a message beside
+// the first of them.
 const (
 	MaxBodyBytes    = 6 << 10
 	MaxKeyListBytes = 16 << 10

@@ -222,9 +222,14 @@ func TestFitKeepsTheOldestEntries(t *testing.T) {
 			t.Fatalf("values of %d bytes: %v", size, err)
 		}
 		t.Logf("values of %d bytes: %d entries in %d bytes", size, len(fit.Entries), len(sealed))
-		if room := cardea.MaxMessageBytes - len(sealed); len(fit.Entries) < wire.MaxEntries && room > size+400 {
+		if room := cardea.MaxReportBytes - len(sealed); len(fit.Entries) < wire.MaxEntries && room > size+400 {
 			t.Errorf("values of %d bytes: %d bytes are left", size, room)
 		}
+	}
+	u := c.report()
+	u.Held = make([]byte, cardea.MaxMessageBytes)
+	if fit := wire.Fit(u); len(fit.Entries) != len(u.Entries) {
+		t.Errorf("beside the longest statement there is room for %d entries", len(fit.Entries))
 	}
 	if got := wire.Fit(c.report()); !reflect.DeepEqual(got, c.report()) {
 		t.Error("a small report was changed")

@@ -20,6 +20,7 @@ type down struct {
 	BodyHash cardea.Hash        `json:"body_hash"`
 	Body     *cardea.Body       `json:"body,omitempty"`
 	Closed   bool               `json:"closed,omitempty"`
+	Recover  bool               `json:"recover,omitempty"`
 }
 
 type seen struct {
@@ -32,6 +33,7 @@ func showDown(d cardea.Down) down {
 	out := down{
 		Device: d.Device, Link: d.Link, Revision: d.Revision, Head: d.Head, Time: d.Time, Lease: d.Lease,
 		Seen: seen{d.Seen.Log, d.Seen.N, d.Seen.Hash}, Rejected: d.Rejected, BodyHash: d.BodyHash, Closed: d.Closed,
+		Recover: d.Recover,
 	}
 	if !d.Nonce.IsZero() {
 		out.Nonce = d.Nonce[:]
@@ -52,6 +54,7 @@ type up struct {
 	Have    have              `json:"have"`
 	Clock   cardea.ClockState `json:"clock"`
 	Entries []cardea.LogEntry `json:"entries"`
+	Held    Hex               `json:"held,omitempty"`
 }
 
 type have struct {
@@ -62,7 +65,7 @@ type have struct {
 func showUp(u cardea.Up) up {
 	return up{
 		Device: u.Device, Links: u.Links, Link: u.Link, Log: u.Log, Boot: u.Boot[:], Nonce: u.Nonce[:],
-		Have: have{u.Have.Revision, u.Have.BodyHash}, Clock: u.Clock, Entries: u.Entries,
+		Have: have{u.Have.Revision, u.Have.BodyHash}, Clock: u.Clock, Entries: u.Entries, Held: u.Held,
 	}
 }
 
