@@ -45,6 +45,7 @@ const (
 	ActPrefer Act = "prefer" // a preference was set
 	ActLink   Act = "link"   // a device was paired; ledger only
 	ActUnlink Act = "unlink" // a pairing ended
+	ActLift   Act = "lift"   // a no for everyone was taken back; gives nobody a yes
 )
 
 // A Scope is how far a decision reaches: the zero Scope is the whole account,
@@ -56,13 +57,17 @@ type Scope struct {
 // Everywhere reports whether the scope is the whole account.
 func (s Scope) Everywhere() bool { return s.Device == "" }
 
-// Reach is a Scope as a device says it: only here, or everywhere.
+// Reach is a Scope as a device says it.
 type Reach string
 
 // The reaches there are.
 const (
-	ReachDevice     Reach = "device"
-	ReachEverywhere Reach = "everywhere"
+	ReachDevice     Reach = "device"     // whoever decides, here
+	ReachEverywhere Reach = "everywhere" // whoever decides, on all their devices
+	// ReachEveryone is a denial for all who use this device, by its owner: the
+	// account of the device's first link. It stands until its author takes it
+	// back or leaves the device.
+	ReachEveryone Reach = "everyone"
 )
 
 // An Authoriser is somebody whose yes is required.

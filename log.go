@@ -39,7 +39,7 @@ func (e LogEntry) Scope(device DeviceID) Scope {
 	if e.Reach == ReachEverywhere {
 		return Scope{}
 	}
-	return Scope{Device: device}
+	return Scope{Device: device} // what is said for everyone here, as its author's own word
 }
 
 // Hash names the entry and, through Previous, the whole log up to it.

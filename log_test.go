@@ -264,7 +264,7 @@ func TestLogEntryAsDecision(t *testing.T) {
 	if e.Scope(kitchen) != (cardea.Scope{}) || !e.Scope(kitchen).Everywhere() {
 		t.Error("everywhere is not the whole account")
 	}
-	for _, reach := range []cardea.Reach{cardea.ReachDevice, "", "galaxy"} {
+	for _, reach := range []cardea.Reach{cardea.ReachDevice, cardea.ReachEveryone, "", "galaxy"} {
 		e.Reach = reach
 		if e.Scope(kitchen) != (cardea.Scope{Device: kitchen}) {
 			t.Errorf("reach %q is not this device alone", reach)

@@ -20,6 +20,8 @@ type Consent struct {
 	ValidUntil Millis `cbor:"5,keyasint,omitempty" json:"valid_until,omitempty"`
 	Class      Class  `cbor:"6,keyasint" json:"class"`
 	Staleness  uint32 `cbor:"7,keyasint" json:"staleness"` // seconds
+	// Everyone: it is denied by the device's owner, for all who use the device.
+	Everyone bool `cbor:"8,keyasint,omitempty" json:"everyone,omitempty"`
 }
 
 // Given reports whether the key is given, before any question of time.
@@ -126,4 +128,7 @@ type Up struct {
 	// Held is the signed statement the device holds, byte for byte, where the
 	// cloud asked for it: the cloud's own word, from before it forgot.
 	Held []byte `cbor:"11,keyasint,omitempty"`
+	// Away: somebody else uses the device now, or a guest. What the device does
+	// meanwhile is not this account's to know.
+	Away bool `cbor:"12,keyasint,omitempty"`
 }

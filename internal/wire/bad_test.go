@@ -393,6 +393,8 @@ func (r *rogue) bodies() {
 		{"valid after 2248", "malformed", consent(map[int]any{5: int64(1) << 43})},
 		{"given in an unknown class", "malformed", consent(map[int]any{6: "Z"})},
 		{"class C for 73 hours", "malformed", consent(map[int]any{7: 73 * 3600})},
+		{"given, and denied for everyone", "malformed", consent(map[int]any{8: true})},
+		{"denied for no one, but said", "malformed", consent(map[int]any{8: false})},
 		{"a staleness of 33 bits", "malformed", consent(map[int]any{7: uint64(1) << 32})},
 		{"a name of 129 bytes", "malformed", map[int]any{1: fields{1: "s", 2: strings.Repeat("x", 129)}}},
 		{"a name that is not UTF-8", "malformed", map[int]any{1: fields{1: "s", 2: cbor.RawMessage{0x61, 0xff}}}},

@@ -99,6 +99,8 @@ func checkGiven(c cardea.Consent) error {
 	switch {
 	case c.Version == 0:
 		return malformed("consent %s: given for no version", c.Key)
+	case c.Everyone:
+		return malformed("consent %s: given and denied for everyone", c.Key)
 	case !c.Class.Valid():
 		return malformed("consent %s: given with an unknown class", c.Key)
 	case c.Class != cardea.ClassN && float64(c.Staleness) > c.Class.MaxStaleness().Seconds():

@@ -140,7 +140,7 @@ func checkEntry(e cardea.LogEntry) error {
 
 func checkSubject(e cardea.LogEntry) (err error) {
 	switch e.Act {
-	case cardea.ActGrant, cardea.ActDeny:
+	case cardea.ActGrant, cardea.ActDeny, cardea.ActLift:
 		_, err = cardea.ParseKey(string(e.Key))
 	case cardea.ActPrefer:
 		_, err = cardea.ParsePreferenceKey(string(e.Preference))

@@ -128,6 +128,11 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 	recover, asked := c.renewal(), c.report()
 	recover.Recover, asked.Held = true, fill(32, "the statement, which is its receiver's to verify")
 	report := up(t, c, c.report())
+	house, shared := c.report(), c.body()
+	house.Away, house.Entries = true, cardea.NewLog().Append(
+		cardea.LogEntry{Event: event("everyone"), Act: cardea.ActDeny, Reach: cardea.ReachEveryone, Key: "wake_word/use"}).Append(
+		cardea.LogEntry{Event: event("lift"), Act: cardea.ActLift, Reach: cardea.ReachEveryone, Key: "wake_word/use"}).Entries
+	shared.Consents[1].Reason, shared.Consents[1].Everyone = cardea.ReasonRefused, true
 	answer, err := wire.SignUnknown(report, c.link, c.cloud)
 	if err != nil {
 		t.Fatal(err)
@@ -144,9 +149,11 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 		{Name: "with the statement held", Kind: "report", Bytes: up(t, c, asked)},
 		{Name: "with a log", Kind: "report", Bytes: report},
 		{Name: "the first", Kind: "report", Bytes: up(t, c, first)},
+		{Name: "of who is away, for everyone", Kind: "report", Bytes: up(t, c, house)},
 		{Name: "no such link", Kind: "unknown", Up: report, Bytes: answer},
 		{Name: "one key and two anchors", Kind: "keys", Bytes: signKeyList(t, c)},
 		{Name: "typical", Kind: "body", Bytes: body(t, c.body())},
+		{Name: "denied for everyone", Kind: "body", Bytes: body(t, shared)},
 		{Name: "empty", Kind: "body", Bytes: body(t, cardea.Body{})},
 		{Name: "of a newer cloud", Kind: "body", Bytes: body(t, newer)},
 		{Name: "of a device", Kind: "topic", Bytes: []byte(wire.UpTopic(c.id))},
