@@ -147,7 +147,7 @@ func stops(held []accountdb.Statement) (map[cardea.Key]time.Time, error) {
 		}
 		now := map[cardea.Key]bool{}
 		for _, c := range body.Consents {
-			if c.Given() && c.Class != cardea.ClassN {
+			if c.Given() && bounded(c.Class) {
 				now[c.Key] = true
 				stale[c.Key] = max(stale[c.Key], time.Duration(c.Staleness)*time.Second)
 			}
@@ -164,6 +164,11 @@ func stops(held []accountdb.Statement) (map[cardea.Key]time.Time, error) {
 	}
 	return out, nil
 }
+
+// bounded reports whether a yes of the class ends by itself at a known time. What
+// is not gated does not end, and what stays on the device goes on there after a
+// reboot, when the time is not known: no honest bound can be told.
+func bounded(c cardea.Class) bool { return c != cardea.ClassN && c != cardea.ClassL }
 
 // Unlink ends a link from the owner's side. The device is ordered to forget it;
 // until it confirms the link is leaving. Its tokens end at once.

@@ -314,6 +314,21 @@ func TestStopsBy(t *testing.T) {
 	}
 }
 
+// What is computed and kept on the device may go on there after a reboot, when
+// the time is not known. Then no time is told, rather than a false one.
+func TestNoBoundForWhatStaysOnTheDevice(t *testing.T) {
+	h := newHouse(t)
+	d := h.pair("g1")
+	h.decide(cardea.ActGrant, personal, cardea.Scope{})
+	d.sync()
+	d.sync()
+	h.decide(cardea.ActDeny, personal, cardea.Scope{})
+	devices, err := h.hub.Devices(t.Context(), h.account.ID)
+	if err != nil || devices[0].State != hub.StateWaiting || !devices[0].StopsBy.IsZero() {
+		t.Errorf("state %s, stops by %s: %v", devices[0].State, devices[0].StopsBy, err)
+	}
+}
+
 // What a device never proved to hold, it may hold all the same.
 func TestStopsByCountsWhatWasOnlySent(t *testing.T) {
 	h := newHouse(t)
