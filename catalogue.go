@@ -17,6 +17,11 @@ type Catalogue struct {
 	Languages   []string        `yaml:"languages" json:"languages"` // each text exists in each of them
 	Purposes    []Purpose       `yaml:"purposes" json:"purposes"`
 	Preferences []PreferenceDef `yaml:"preferences" json:"preferences"`
+
+	// Former are the earlier versions of purposes, in any order. They are no
+	// part of the catalogue as it is written: whoever puts it in force knows
+	// what was in force before.
+	Former []Purpose `yaml:"-" json:"-"`
 }
 
 // Purpose finds the current version of a purpose.
@@ -49,7 +54,7 @@ func (c *Catalogue) Terms(key Key) (t Terms, ok bool) {
 	if slices.Contains(p.Keys(), key) {
 		return Terms{
 			Version: p.Version, Class: p.Class, Staleness: p.MaxStaleness(),
-			Validity: p.Validity, Required: []Authoriser{Owner},
+			Validity: p.Validity, Required: []Authoriser{Owner}, Former: c.former(p, key.Facet()),
 		}, true
 	}
 	return Terms{}, false
@@ -107,6 +112,9 @@ func (c *Catalogue) validatePurpose(p Purpose) error {
 	case p.LegalBasis == "" || p.Retention == "":
 		return errors.New("legal_basis and retention: must be set")
 	}
+	if err := p.validateChange(); err != nil {
+		return err
+	}
 	if err := validateRecipients(p.Recipients); err != nil {
 		return err
 	}
@@ -141,6 +149,9 @@ func (c *Catalogue) validateTexts(p Purpose) error {
 		t := p.Texts[language]
 		if t.Title == "" || t.What == "" || t.Why == "" || t.Benefit == "" || t.Refusal == "" {
 			return fmt.Errorf("texts.%s: title, what, why, benefit and refusal must be set", language)
+		}
+		if t.Changed == "" && (p.Change == ChangeNotify || p.Change == ChangeMaterial) {
+			return fmt.Errorf("texts.%s.changed: say in a sentence what is new", language)
 		}
 		for _, f := range p.Facets {
 			if t.Facets[f] == "" {

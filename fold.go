@@ -97,36 +97,59 @@ func (s *standing) answers(g Entry) bool {
 	return !slices.ContainsFunc(s.denials, func(d Entry) bool { return !saw(g, d) })
 }
 
-// open reports whether every required authoriser has a grant of the version
-// that has seen every denial, and until when the first of them counts.
-func (s *standing) open(t Terms) (until Millis, ok bool) {
-	for i, by := range t.Required {
-		end, ok := s.yesBy(by, t)
-		if !ok {
-			return 0, false
-		}
-		if i == 0 || end < until {
-			until = end
-		}
-	}
-	return until, len(t.Required) > 0
+// A yes is what a grant is worth: the version it was given to, and its end. The
+// zero yes is none.
+type yes struct {
+	version uint32
+	until   Millis
 }
 
-// yesBy finds until when the newest grant of one authoriser counts. That is
-// never zero, which would mean for ever.
-func (s *standing) yesBy(by Authoriser, t Terms) (until Millis, ok bool) {
+// better is the yes to the newer version, and of two to one version the longer.
+func (y yes) better(o yes) yes {
+	if o.version > y.version || o.version == y.version && o.until > y.until {
+		return o
+	}
+	return y
+}
+
+// both is what two yeses that are both needed are worth.
+func (y yes) both(o yes) yes {
+	if y.until == 0 {
+		return o
+	}
+	return yes{min(y.version, o.version), min(y.until, o.until)}
+}
+
+// open reports whether every required authoriser has a grant that has seen
+// every denial, of a version that counts, and what they are worth together.
+func (s *standing) open(t Terms) (y yes, ok bool) {
+	for _, by := range t.Required {
+		one := s.yesBy(by, t)
+		if one.until == 0 {
+			return yes{}, false
+		}
+		y = y.both(one)
+	}
+	return y, len(t.Required) > 0
+}
+
+// yesBy is the best yes of one authoriser.
+func (s *standing) yesBy(by Authoriser, t Terms) (best yes) {
 	for _, g := range s.grants {
-		if g.By == by && g.Version == t.Version && s.answers(g) {
-			until, ok = max(until, g.Recorded.Add(t.Validity), 1), true
+		if g.By != by || !s.answers(g) {
+			continue
+		}
+		if end, ok := t.end(g.Version, g.Recorded); ok {
+			best = best.better(yes{g.Version, end})
 		}
 	}
-	return until, ok
+	return best
 }
 
 // closed says why a standing that is not open is not.
 func (s *standing) closed(t Terms) Reason {
 	switch {
-	case slices.ContainsFunc(t.Required, func(by Authoriser) bool { _, ok := s.yesBy(by, t); return ok }):
+	case slices.ContainsFunc(t.Required, func(by Authoriser) bool { return s.yesBy(by, t).until > 0 }):
 		return ReasonGuardian // one yes is there, another is missing
 	case slices.ContainsFunc(s.grants, s.answers):
 		return ReasonNotice
@@ -138,14 +161,16 @@ func (s *standing) closed(t Terms) Reason {
 	return ReasonRefused
 }
 
-// On is what stands of a key on a device under the terms of the catalogue.
-// Class N is not gated and stands as granted whatever the ledger says.
+// On is what stands of a key on a device under the terms of the catalogue. The
+// Version of what is given is the one the yes was to, and its class and its end
+// are those of that yes. Class N is not gated and stands as granted whatever the
+// ledger says.
 func (c *Consents) On(device DeviceID, key Key, t Terms) Consent {
 	out := Consent{
 		Key: key, Version: t.Version, Class: t.Class,
 		Staleness: uint32(t.Staleness.Seconds()), Reason: ReasonNotAsked,
 	}
-	var open, bound Millis // until when the best yes counts, and those that answer a no
+	var open, bound yes // the best yes, and those that answer a no together
 	denied := false
 	for _, scope := range []Scope{{}, {device}} {
 		s := c.slots[slot{key, scope}]
@@ -153,28 +178,33 @@ func (c *Consents) On(device DeviceID, key Key, t Terms) Consent {
 			continue
 		}
 		out.Decided = later(out.Decided, s.last)
-		until, ok := s.open(t)
+		y, ok := s.open(t)
 		if !ok && (len(s.denials) > 0 || !denied) {
 			out.Reason = s.closed(t)
 		}
 		denied = denied || !ok && len(s.denials) > 0
-		open = max(open, until)
-		if ok && len(s.denials) > 0 && (bound == 0 || until < bound) {
-			bound = until
+		open = open.better(y)
+		if ok && len(s.denials) > 0 {
+			bound = bound.both(y)
 		}
 	}
 	switch {
 	case t.Class == ClassN:
 		out.Reason = ReasonGranted
-	case open > 0 && !denied:
-		out.Reason, out.ValidUntil = ReasonGranted, open
-		if bound > 0 {
-			out.ValidUntil = bound
+	case open.until > 0 && !denied:
+		if bound.until > 0 {
+			open = yes{min(open.version, bound.version), bound.until}
 		}
-	case open > 0 && out.Reason == ReasonRefused:
+		out.give(open, t.at(open.version))
+	case open.until > 0 && out.Reason == ReasonRefused:
 		out.Reason = c.against(device, key)
 	}
 	return out
+}
+
+func (c *Consent) give(y yes, t Terms) {
+	c.Reason, c.Version, c.ValidUntil = ReasonGranted, y.version, y.until
+	c.Class, c.Staleness = t.Class, uint32(t.Staleness.Seconds())
 }
 
 // against says what a no at one scope is that stands against a yes at the

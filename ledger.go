@@ -172,11 +172,13 @@ func (e Entry) hash() Hash {
 	return d.sum()
 }
 
-// Terms are what the catalogue asks of a key now.
+// Terms are what the catalogue asks of a key now, and which earlier versions a
+// yes to still counts.
 type Terms struct {
 	Version   uint32
 	Class     Class
 	Staleness time.Duration
 	Validity  time.Duration
 	Required  []Authoriser
+	Former    []Former
 }

@@ -126,14 +126,24 @@ type Text struct {
 	Benefit string           `yaml:"benefit" json:"benefit"` // what the owner gets in return
 	Refusal string           `yaml:"refusal" json:"refusal"` // what happens without it
 	Facets  map[Facet]string `yaml:"facets" json:"facets"`   // one sentence a facet, as a question answered by yes
+
+	// Changed is what is new against the version before; of a [ChangeEditorial]
+	// nothing needs to be said.
+	Changed string `yaml:"changed" json:"changed,omitempty"`
 }
 
 // A Purpose is why data is used. It is immutable: any change makes a new
-// version. It has no default answer, so a consent ticked in advance cannot be
-// written down.
+// version, which says in Change what becomes of a yes to the one before. It has
+// no default answer, so a consent ticked in advance cannot be written down.
 type Purpose struct {
-	ID         PurposeID       `yaml:"id" json:"id"`
-	Version    uint32          `yaml:"version" json:"version"`
+	ID      PurposeID `yaml:"id" json:"id"`
+	Version uint32    `yaml:"version" json:"version"`
+
+	// Change is empty at a purpose's first version. ReconsentBy belongs to
+	// ChangeMaterial: the end of every yes to an earlier version.
+	Change      Change    `yaml:"change" json:"change,omitempty"`
+	ReconsentBy time.Time `yaml:"reconsent_by" json:"reconsent_by,omitzero"`
+
 	Devices    []DeviceKind    `yaml:"devices" json:"devices"`
 	Class      Class           `yaml:"class" json:"class"`
 	Staleness  time.Duration   `yaml:"staleness" json:"staleness"` // at most the class's; 0 is the class's
@@ -175,7 +185,11 @@ func (p Purpose) Notice(language string) Hash {
 	if !ok {
 		return Hash{}
 	}
-	d := newDigest("cardea notice", 14)
+	items := 14
+	if p.Change != "" {
+		items += 3
+	}
+	d := newDigest("cardea notice", items)
 	d.text(string(p.ID)).uint(uint64(p.Version)).text(language)
 	d.text(t.Title).text(t.What).text(t.Why).text(t.Benefit).text(t.Refusal)
 	d.text(p.Retention).uint(uint64(p.Validity.Seconds())).text(strings.Join(p.Countries, " "))
@@ -190,6 +204,9 @@ func (p Purpose) Notice(language string) Hash {
 	d.array(len(p.Data))
 	for _, c := range p.Data {
 		d.text(c)
+	}
+	if p.Change != "" {
+		d.text(string(p.Change)).uint(p.reconsentSeconds()).text(t.Changed)
 	}
 	return d.sum()
 }

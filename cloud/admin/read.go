@@ -108,11 +108,16 @@ func (a *api) decide(w http.ResponseWriter, r *http.Request, _ caller) error {
 	lease := now.Add(cardea.ClassL.MaxStaleness())
 	view := cardea.NewView([]cardea.Consent{standing}, nil, now, lease)
 	answer := cardea.Decide(view, cardea.Now{Time: now, Synced: true}, cardea.Query{Key: key, Use: cardea.UseEgress})
+	version := standing.Version
+	if !answer.Allowed() {
+		version = 0
+	}
 	web.JSON(w, http.StatusOK, struct {
 		Verdict cardea.Verdict `json:"verdict"`
 		Reason  cardea.Reason  `json:"reason"`
+		Version uint32         `json:"version,omitempty"` // of the purpose, that the yes was to
 		LeftMS  int64          `json:"left_ms"`
-	}{answer.Verdict, answer.Reason, answer.Left.Milliseconds()})
+	}{answer.Verdict, answer.Reason, version, answer.Left.Milliseconds()})
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/store/accountdb"
@@ -16,7 +17,7 @@ import (
 const (
 	metaCurrent  = "catalogue"          // YAML
 	metaActor    = "catalogue actor"    // who put it
-	metaPurposes = "catalogue purposes" // JSON: the last version of each purpose there ever was
+	metaPurposes = "catalogue purposes" // JSON: every version of each purpose there ever was
 	metaEver     = "catalogue "         // + hash: YAML
 )
 
@@ -27,7 +28,7 @@ const actorFile = "file"
 // somebody has put another one since the file was first read; file may be
 // empty if the database has a catalogue.
 func Open(ctx context.Context, db *accountdb.DB, file []byte) (*Holder, error) {
-	text, by, err := stored(ctx, db)
+	text, by, past, err := stored(ctx, db)
 	if err != nil {
 		return nil, err
 	}
@@ -42,34 +43,39 @@ func Open(ctx context.Context, db *accountdb.DB, file []byte) (*Holder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("catalogue in the database: %w", err)
 	}
+	cat.Former = former(past, cat)
 	return New(cat), nil
 }
 
 // Source is the YAML of the catalogue in force, as it was put; nil if none
 // was.
 func Source(ctx context.Context, db *accountdb.DB) ([]byte, error) {
-	text, _, err := stored(ctx, db)
+	text, _, _, err := stored(ctx, db)
 	return text, err
 }
 
-// stored reads the catalogue and who put it, both empty if nobody did.
-func stored(ctx context.Context, db *accountdb.DB) (text []byte, by string, err error) {
+// stored reads the catalogue, who put it, and every version of purposes there
+// was; all empty if nobody did.
+func stored(ctx context.Context, db *accountdb.DB) (text []byte, by string, past []cardea.Purpose, err error) {
 	err = db.View(ctx, func(tx *accountdb.Tx) error {
 		actor, err := tx.Meta(metaActor)
 		if err != nil {
 			return err
 		}
 		by = string(actor)
-		text, err = tx.Meta(metaCurrent)
+		if text, err = tx.Meta(metaCurrent); err != nil {
+			return err
+		}
+		past, err = purposes(tx)
 		return err
 	})
 	if errors.Is(err, accountdb.ErrNotFound) {
-		return nil, "", nil
+		return nil, "", nil, nil
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("read catalogue: %w", err)
+		return nil, "", nil, fmt.Errorf("read catalogue: %w", err)
 	}
-	return text, by, nil
+	return text, by, past, nil
 }
 
 // Put puts a catalogue in force, durably and at once, and notes who did it. It
@@ -87,10 +93,11 @@ func (h *Holder) Put(ctx context.Context, db *accountdb.DB, text []byte, actor s
 		if err != nil {
 			return err
 		}
-		if err := Follows(past, next); err != nil {
+		if err := Follows(&cardea.Catalogue{Purposes: past}, next); err != nil {
 			return err
 		}
-		return store(tx, past, next, text, actor)
+		next.Former = former(past, next)
+		return store(tx, next, text, actor)
 	})
 	if err != nil {
 		return fmt.Errorf("put catalogue in force: %w", err)
@@ -99,26 +106,29 @@ func (h *Holder) Put(ctx context.Context, db *accountdb.DB, text []byte, actor s
 	return nil
 }
 
-func purposes(tx *accountdb.Tx) (*cardea.Catalogue, error) {
-	past := new(cardea.Catalogue)
+// purposes reads every version there was; none before the first Put.
+func purposes(tx *accountdb.Tx) (past []cardea.Purpose, err error) {
 	text, err := tx.Meta(metaPurposes)
 	if errors.Is(err, accountdb.ErrNotFound) {
-		return past, nil
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return past, json.Unmarshal(text, &past.Purposes)
+	return past, json.Unmarshal(text, &past)
 }
 
-func store(tx *accountdb.Tx, past, next *cardea.Catalogue, text []byte, actor string) error {
-	all := next.Purposes
-	for _, p := range past.Purposes {
-		if _, still := next.Purpose(p.ID); !still {
-			all = append(all[:len(all):len(all)], p)
-		}
-	}
-	known, err := json.Marshal(all)
+// former are the versions there were that the catalogue does not have, those of
+// purposes it asks no more among them.
+func former(past []cardea.Purpose, cat *cardea.Catalogue) []cardea.Purpose {
+	return slices.DeleteFunc(slices.Clone(past), func(p cardea.Purpose) bool {
+		now, ok := cat.Purpose(p.ID)
+		return ok && now.Version == p.Version
+	})
+}
+
+func store(tx *accountdb.Tx, next *cardea.Catalogue, text []byte, actor string) error {
+	known, err := json.Marshal(slices.Concat(next.Purposes, next.Former))
 	if err != nil {
 		return err
 	}

@@ -171,16 +171,19 @@ func (l *Ledger) grant(tx *accountdb.Tx, account cardea.AccountID, e cardea.Entr
 	return e, l.fits(tx, account)
 }
 
-// admit says why a grant can not count, or nothing.
+// admit says why a grant can not count, or nothing. What a device says may have
+// been said before it heard of a version in which nothing of substance is new.
 func (l *Ledger) admit(e cardea.Entry) cardea.Rejected {
 	cat, _ := l.Catalogue.Current()
 	terms, ok := cat.Terms(e.Key)
-	purpose, _ := cat.Purpose(e.Key.Purpose())
+	purpose, _ := cat.VersionOf(e.Key.Purpose(), e.Version)
 	local := terms.Class == cardea.ClassC || terms.Class == cardea.ClassL
 	switch {
 	case !ok || terms.Class == cardea.ClassN:
 		return cardea.RejectedUnknown
-	case e.Version != terms.Version || !purpose.ShowsNotice(e.Notice):
+	case e.Version != terms.Version && !(e.Channel == cardea.ChannelDevice && terms.GoesOn(e.Version)):
+		return cardea.RejectedNotice
+	case !purpose.ShowsNotice(e.Notice):
 		return cardea.RejectedNotice
 	case e.Channel == cardea.ChannelDevice && (!local || e.Scope.Everywhere()):
 		return cardea.RejectedConfirm

@@ -24,6 +24,13 @@ type Choice struct {
 	Text    cardea.Text
 	Notice  cardea.Hash // of the text, in the language shown
 	Facets  []FacetChoice
+
+	// Former is the version that the owner said yes to, if it is an earlier one,
+	// FormerText what they read then, and FormerEnds the end that the changes
+	// since have set to that yes; zero: it goes on.
+	Former     *cardea.Purpose
+	FormerText cardea.Text
+	FormerEnds cardea.Millis
 }
 
 // A FacetChoice is one question and what stands for it on the whole account.
@@ -110,8 +117,26 @@ func choice(cat *cardea.Catalogue, fold *cardea.Consents, p cardea.Purpose, lang
 			}
 		}
 		c.Facets = append(c.Facets, f)
+		if f.Standing.Given() && f.Standing.Version != p.Version {
+			c.former(cat, terms, f.Standing.Version, language)
+		}
 	}
 	return c
+}
+
+// former notes an earlier version that a yes still stands for; of several the
+// earliest, from which most has changed.
+func (c *Choice) former(cat *cardea.Catalogue, terms cardea.Terms, version uint32, language string) {
+	p, ok := cat.VersionOf(c.Purpose.ID, version)
+	if !ok || c.Former != nil && c.Former.Version <= p.Version {
+		return
+	}
+	c.Former, c.FormerText = &p, p.Texts[language]
+	for _, f := range terms.Former {
+		if f.Version == version {
+			c.FormerEnds = f.Until
+		}
+	}
 }
 
 // places lists the account's live devices by name, and their kinds.

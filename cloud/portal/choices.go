@@ -43,6 +43,7 @@ type purpose struct {
 	Reach                              string // what happens where a device cannot reach us
 	Basis                              string
 	Gated                              bool // whether it is asked at all
+	Change                             *change
 	Facets                             []facet
 }
 
@@ -109,12 +110,17 @@ func choicesOf(asked ledger.Page, devices []hub.Device, now time.Time, form stri
 	c := choices{Progress: progressOf(devices, now)}
 	for _, choice := range asked.Choices {
 		p := purposeOf(choice)
+		p.Change = changeOf(choice, now)
 		for _, f := range choice.Facets {
 			seen := ask{
 				Form: form, Key: string(f.Key), Version: choice.Purpose.Version,
 				Notice: choice.Notice.String(), Base: baseText(asked.Head),
 			}
-			p.Facets = append(p.Facets, facetOf(f, seen, now, effectOf(choice.Purpose, f, asked.Head, devices, now)))
+			shown := facetOf(f, seen, now, effectOf(choice.Purpose, f, asked.Head, devices, now))
+			if shown.On && choice.FormerEnds != 0 && f.Standing.Version < seen.Version {
+				shown.State = "Allowed as asked before, until"
+			}
+			p.Facets = append(p.Facets, shown)
 			c.Conflicts = append(c.Conflicts, conflictsOf(choice.Text.Title, f, seen)...)
 		}
 		if p.Gated {
