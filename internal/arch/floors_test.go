@@ -32,7 +32,7 @@ var floors = [][]string{
 	{"pairing"},
 	{"internal/wire/vectors"},
 	{"internal/wire", "internal/mqttlink", "internal/owner"},
-	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/arch"},
+	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/arch", "store/slots"},
 	{""},
 }
 

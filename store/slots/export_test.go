@@ -1,0 +1,43 @@
+package slots
+
+// Pages and PageSize are the shape of a journal's file.
+const (
+	Pages    = pages
+	PageSize = pageSize
+)
+
+// DecodeRecord tells whether the bytes are a record, and what encoding it anew
+// gives.
+func DecodeRecord(b []byte) (again []byte, ok bool) {
+	r, err := decodeRecord(b)
+	if err != nil {
+		return nil, false
+	}
+	return r.encode(), true
+}
+
+// ExampleRecord is the content of the newest page.
+func (j *Journal) ExampleRecord() []byte { return j.last.encode() }
+
+// Fail has every write fail with err until it is called with nil.
+func (j *Journal) Fail(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if f, ok := j.file.(failing); ok {
+		j.file = f.pageFile
+	}
+	if err != nil {
+		j.file = failing{j.file, err}
+	}
+}
+
+type failing struct {
+	pageFile
+	err error
+}
+
+// WriteAt tears the page, as a disk may that reports an error.
+func (f failing) WriteAt(b []byte, off int64) (int, error) {
+	f.pageFile.WriteAt(make([]byte, len(b)/2), off)
+	return 0, f.err
+}
