@@ -28,7 +28,7 @@ var floors = [][]string{
 	{"cloud/catalogue"},
 	{"store/devicedb/devicedbtest", "store/accountdb/accountdbtest"},
 	{"store/devicedb", "store/accountdb", "pairing/issuer", "pairing/qr/qrtest", "pairing/pairingtest"},
-	{"pairing/qr"},
+	{"pairing/qr", "store/stopjournal"},
 	{"pairing"},
 	{"internal/wire/vectors"},
 	{"internal/wire", "internal/mqttlink", "internal/owner"},
