@@ -121,10 +121,25 @@ func restore(ctx context.Context, path, from string, master Key) (Replay, error)
 		return Replay{}, err
 	}
 	found := db.Replayed()
+	if err := db.View(ctx, (*Tx).keyFits); err != nil {
+		return found, errors.Join(fmt.Errorf("the master key is not this backup's: %w", err), db.Close())
+	}
 	if err := db.Close(); err != nil { // the last to close it leaves one file
 		return found, err
 	}
 	return found, replace(path, fresh)
+}
+
+// keyFits opens one thing that is sealed under the master key, if there is any.
+func (tx *Tx) keyFits() error {
+	name, err := one(tx, scanText, `SELECT name FROM secrets ORDER BY name LIMIT 1`)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		_, err = tx.secret(name)
+	}
+	return err
 }
 
 // replace gives the new file the name. The old one's log goes first, because

@@ -70,6 +70,9 @@ func TestBackupRefuses(t *testing.T) {
 func TestRestoreRefuses(t *testing.T) {
 	p := newPlace(t)
 	db := p.open()
+	if _, err := db.Secrets().Secret(t.Context(), "one", func() []byte { return []byte("secret") }); err != nil {
+		t.Fatal(err)
+	}
 	from := p.backup("copy")
 	if _, err := accountdb.Restore(t.Context(), p.path, from, p.key); !errors.Is(err, accountdb.ErrLocked) {
 		t.Errorf("under a running process: %v", err)
@@ -80,6 +83,9 @@ func TestRestoreRefuses(t *testing.T) {
 	before, err := os.ReadFile(p.path)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := accountdb.Restore(t.Context(), p.path, from, accountdb.NewKey()); err == nil {
+		t.Error("restored with a key that opens nothing in it")
 	}
 	whole, err := os.ReadFile(from)
 	if err != nil {
