@@ -11,18 +11,19 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/gate"
 	"github.com/cardea-id/cardea/agent/localapi"
 	"github.com/cardea-id/cardea/agent/session"
 	"github.com/cardea-id/cardea/agent/syncer"
-	"github.com/cardea-id/cardea/agent/tlsclock"
 	"github.com/cardea-id/cardea/internal/mqttlink"
 	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/pairing"
@@ -37,6 +38,25 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	var door socket
+	defer func() {
+		if door.Listener != nil {
+			door.Listener.Close()
+		}
+	}()
+	for {
+		// A device that was reset is another one, in the same process.
+		if err := live(ctx, c, &door, log); !errors.Is(err, errReset) {
+			return err
+		}
+	}
+}
+
+// live runs one agent of one device, until ctx ends or the device is reset.
+func live(ctx context.Context, c Config, door *socket, log *slog.Logger) error {
+	if err := finishReset(c.StateDir); err != nil {
+		return err
+	}
 	st, err := openState(c, log)
 	if err != nil {
 		return err
@@ -46,36 +66,47 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	return a.run(ctx)
+	if door.Listener == nil {
+		// The database is locked by now, so no other agent starts beside this one.
+		if door.Listener, err = localapi.Listen(c.Socket, c.SocketGroup); err != nil {
+			return err
+		}
+	}
+	door.open()
+	return a.run(ctx, *door)
 }
 
 // An agent is its parts, ready to run.
 type agent struct {
 	Config
-	log      *slog.Logger
-	gate     *gate.Gate
-	trust    *tlsclock.Clock
-	believed atomic.Value // cardea.LinkID whose time was believed last
-	session  *session.Session
-	syncer   *syncer.Syncer
-	api      *localapi.Server
+	log     *slog.Logger
+	session *session.Session
+	syncer  *syncer.Syncer
+	api     *localapi.Server
+
+	web  *http.Client
+	gate *gate.Gate
+
+	end context.CancelCauseFunc // of all parts
+
+	resetting sync.Mutex
+	gone      bool // this device is reset
 }
 
 func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
-	a := &agent{Config: c, log: log}
-	g := gate.New(gate.Config{Path: filepath.Join(c.RunDir, clockFile), Resumes: gate.Resumes(), Log: log})
-	a.gate = g
-	var err error
-	if a.trust, err = c.tlsClock(a.now, log); err != nil {
+	trust, err := authorities(c.CAFile)
+	if err != nil {
 		return nil, err
 	}
-	web := c.httpClient(a.trust)
+	a := &agent{Config: c, log: log}
+	a.web = c.httpClient(trust)
+	a.gate = gate.New(gate.Config{Path: filepath.Join(c.RunDir, clockFile), Log: log})
 	broker := mqttlink.Config{
-		Device: string(st.key.ID()), Subscribe: wire.DownTopic(st.key.ID()), Plain: !c.secure(), Log: log,
+		Device: string(st.key.ID()), Subscribe: wire.DownTopic(st.key.ID()), TLS: trust, Plain: !c.secure(), Log: log,
 	}
 	a.syncer, err = syncer.New(syncer.Config{
-		DB: st.db, Gate: g, Signer: st.key, HTTP: web, Log: log,
-		Silence: c.PostAfter, MaxInterval: c.MaxInterval, Believe: a.believe,
+		DB: st.db, Gate: a.gate, Signer: st.key, HTTP: a.web, Log: log,
+		Silence: c.PostAfter, MaxInterval: c.MaxInterval,
 		Connect: func(url, issuer string, up func(), message func([]byte)) syncer.Pipe {
 			return a.pipe(broker, url, issuer, up, message)
 		},
@@ -83,14 +114,7 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.session, err = session.New(session.Config{
-		DB:     st.db,
-		Client: &pairing.Client{Issuer: c.Issuer, ClientID: c.ClientID, Scope: c.Scope, HTTP: web, Signer: st.key, Log: log},
-		Device: pairing.Device{Kind: c.DeviceKind, Model: c.DeviceModel, Serial: c.DeviceSerial},
-		Boot:   g.Boot, BootID: g.BootID(),
-		Joined: a.joined, Revoked: a.syncer.Unlink, Notify: a.noted, Log: log,
-	})
-	if err != nil {
+	if a.session, err = session.New(a.sessionConfig(st)); err != nil {
 		return nil, err
 	}
 	registry, err := localapi.LoadRegistry(c.AppsDir)
@@ -98,23 +122,31 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 		log.Error("some programs are not known and will be refused", "err", err)
 	}
 	a.api = localapi.New(localapi.Config{
-		Registry: registry, DB: st.db, Device: st.key.ID(), Gate: g, Pairer: a.session, Decider: a.syncer, Log: log,
+		Registry: registry, DB: st.db, Device: st.key.ID(), Gate: a.gate, Pairer: a.session, Decider: a.syncer, Resetter: a, Log: log,
 	})
 	log.Info("agent", "device", st.key.ID(), "issuer", c.Issuer)
 	return a, nil
 }
 
+// sessionConfig is a session of the device that a state is of.
+func (a *agent) sessionConfig(st state) session.Config {
+	c := a.Config
+	return session.Config{
+		DB:     st.db,
+		Client: &pairing.Client{Issuer: c.Issuer, ClientID: c.ClientID, Scope: c.Scope, HTTP: a.web, Signer: st.key, Log: a.log},
+		Device: pairing.Device{Kind: c.DeviceKind, Model: c.DeviceModel, Serial: c.DeviceSerial},
+		Boot:   a.gate.Boot, BootID: a.gate.BootID(),
+		Joined: a.joined, Revoked: a.syncer.Unlink, Notify: a.noted, Log: a.log,
+	}
+}
+
 // run runs the parts until ctx ends or one of them can not go on, which ends
 // the others.
-func (a *agent) run(ctx context.Context) error {
-	// The database is locked by now, so no other agent starts beside this one.
-	l, err := localapi.Listen(a.Socket, a.SocketGroup)
-	if err != nil {
-		return err
-	}
+func (a *agent) run(ctx context.Context, l net.Listener) error {
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(outer)
 	defer cancel(nil)
+	a.end = cancel
 	var parts sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{
 		"session":   a.session.Run,
@@ -138,7 +170,7 @@ func (a *agent) run(ctx context.Context) error {
 // pipe connects to a link's broker with the device's own token, which only the
 // configured issuer gives.
 func (a *agent) pipe(c mqttlink.Config, url, issuer string, up func(), message func([]byte)) syncer.Pipe {
-	c.URL, c.OnUp, c.OnMessage, c.TLS = url, up, message, a.trust.TLS(hostName(url))
+	c.URL, c.OnUp, c.OnMessage = url, up, message
 	c.Password = func(ctx context.Context, fresh bool) (string, error) {
 		if issuer != a.Issuer {
 			return "", session.ErrIssuer
@@ -147,26 +179,6 @@ func (a *agent) pipe(c mqttlink.Config, url, issuer string, up func(), message f
 		return token.Reveal(), err
 	}
 	return mqttlink.New(c)
-}
-
-// now is the time that certificates are judged at: that of the link whose time
-// was last believed. An agent that was restarted waits for an answer.
-func (a *agent) now() cardea.Now {
-	link, _ := a.believed.Load().(cardea.LinkID)
-	return a.gate.ClockOf(link)
-}
-
-// believe says whether the time of a cloud's answer may be used. Only the
-// configured issuer's decides which certificates count.
-func (a *agent) believe(answer syncer.Answer) error {
-	own := answer.Issuer == a.Issuer
-	err := a.trust.Believe(tlsclock.Answer{
-		Time: answer.Time, Sent: answer.Sent, Known: a.gate.ClockOf(answer.Link), TLS: answer.TLS, Other: !own,
-	})
-	if err == nil && own {
-		a.believed.Store(answer.Link)
-	}
-	return err
 }
 
 // joined puts a new link in force.

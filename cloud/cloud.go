@@ -74,14 +74,21 @@ func (c *cloud) open(ctx context.Context) error {
 }
 
 func (c *cloud) openDatabase(ctx context.Context) error {
-	path, master, err := c.config.database()
+	path, err := c.config.dataFile("cloud.db")
+	if err != nil {
+		return err
+	}
+	keyPath, err := c.config.dataFile("master.key")
+	if err != nil {
+		return err
+	}
+	master, err := masterKey(keyPath, path)
 	if err != nil {
 		return err
 	}
 	if c.db, err = accountdb.Open(ctx, path, master); err != nil {
 		return err
 	}
-	tellReplay(ctx, c.log, c.db.Replayed())
 	c.keys, err = token.Open(ctx, c.config.Issuer, c.db.Secrets())
 	return err
 }

@@ -78,6 +78,12 @@ func (c *Client) Pair(ctx context.Context) (Pairing, error) {
 	return send[Pairing](ctx, c, http.MethodPost, "/v1/pair", struct{}{})
 }
 
+// PairNewOwner erases all links and the device's key and starts the pairing of
+// somebody new. If the server can not be reached nothing is erased.
+func (c *Client) PairNewOwner(ctx context.Context) (Pairing, error) {
+	return send[Pairing](ctx, c, http.MethodPost, "/v1/pair", PairRequest{For: ForNewOwner})
+}
+
 // Pairing shows how the pairing stands.
 func (c *Client) Pairing(ctx context.Context) (Pairing, error) {
 	return get[Pairing](ctx, c, "/v1/pair")
@@ -176,6 +182,25 @@ func (c *Client) SetPreference(ctx context.Context, p PreferenceChange) (Noted, 
 // Unlink ends a link on this device at once.
 func (c *Client) Unlink(ctx context.Context, id cardea.LinkID) (Unlinked, error) {
 	return send[Unlinked](ctx, c, http.MethodDelete, "/v1/links/"+url.PathEscape(id.String()), nil)
+}
+
+// Links lists who is linked.
+func (c *Client) Links(ctx context.Context) (Links, error) { return get[Links](ctx, c, "/v1/links") }
+
+// Activate says who uses the device now.
+func (c *Client) Activate(ctx context.Context, id cardea.LinkID) (Switched, error) {
+	return send[Switched](ctx, c, http.MethodPost, "/v1/links/"+url.PathEscape(id.String())+"/activate", struct{}{})
+}
+
+// Guest says that whoever uses the device now is nobody it knows.
+func (c *Client) Guest(ctx context.Context) (Switched, error) {
+	return send[Switched](ctx, c, http.MethodPost, "/v1/guest", struct{}{})
+}
+
+// Reset erases everything and gives the device a new key. It needs no network;
+// what the links still had to say is sent when there is one.
+func (c *Client) Reset(ctx context.Context) (Reset, error) {
+	return send[Reset](ctx, c, http.MethodPost, "/v1/reset", struct{}{})
 }
 
 func get[T any](ctx context.Context, c *Client, path string) (T, error) {

@@ -33,6 +33,17 @@ const (
 	PairExpired  = "expired"  // nobody decided in time
 )
 
+// What a pairing can be for.
+const (
+	ForAdd      = "add"       // one more person; the others stay
+	ForNewOwner = "new_owner" // the device is somebody else's now: everything of the others goes
+)
+
+// A PairRequest starts a pairing; absent, it is ForAdd.
+type PairRequest struct {
+	For string `json:"for,omitempty"`
+}
+
 // A Pairing is what a screen needs to show. ExpiresAt is on the device's own
 // clock, which may be wrong; ExpiresIn, in seconds, is not.
 type Pairing struct {
@@ -66,14 +77,18 @@ type Token struct {
 	AccessToken pairing.Secret `json:"access_token"`
 	TokenType   string         `json:"token_type"`
 	ExpiresIn   int64          `json:"expires_in"`
-	Link        cardea.LinkID  `json:"link"`
+	Link        cardea.LinkID  `json:"link"`       // whose it is
+	Generation  uint64         `json:"generation"` // in which that link was the active one
 }
 
 // MaxQueries bounds the queries of one decide request.
 const MaxQueries = 64
 
-// A DecideRequest is one query, or several in Queries, never both.
+// A DecideRequest is one query, or several in Queries, never both. Link is for
+// data that was collected before: whose it is. Without it whoever uses the device
+// now is asked.
 type DecideRequest struct {
+	Link    cardea.LinkID  `json:"link,omitzero"`
 	Key     cardea.Key     `json:"key,omitempty"`
 	Use     cardea.Use     `json:"use,omitempty"`
 	Queries []cardea.Query `json:"queries,omitempty"`
@@ -87,6 +102,7 @@ type Answer struct {
 	Verdict    cardea.Verdict `json:"verdict"`
 	Reason     cardea.Reason  `json:"reason"`
 	LeftMS     int64          `json:"left_ms"`
+	Link       cardea.LinkID  `json:"link,omitzero"` // whose word it is; absent: a guest
 	Generation uint64         `json:"generation"`
 }
 
@@ -103,7 +119,7 @@ type Answers struct {
 }
 
 // A Consent is what stands of one key, and what the gate makes of it now for
-// collecting. Own is what was decided on this device and the cloud has not
+// collecting. Everyone says that the device's owner denies it for all. Own is what was decided on this device and the cloud has not
 // acknowledged yet.
 type Consent struct {
 	Key        cardea.Key     `json:"key"`
@@ -113,6 +129,7 @@ type Consent struct {
 	Reason     cardea.Reason  `json:"reason"`
 	LeftMS     int64          `json:"left_ms"`
 	ValidUntil cardea.Millis  `json:"valid_until,omitempty"`
+	Everyone   bool           `json:"everyone,omitempty"`
 	Own        cardea.Act     `json:"own,omitempty"`
 }
 
@@ -124,7 +141,7 @@ type Consents struct {
 	Consents   []Consent       `json:"consents"`
 }
 
-// A Withdrawal stops one key here or everywhere. Head is that of the consents
+// A Withdrawal stops one key here or everywhere, or here for everyone. Head is that of the consents
 // that were shown; without it what the agent holds counts as shown, which is
 // right for a word or a button without a screen.
 type Withdrawal struct {
@@ -133,7 +150,8 @@ type Withdrawal struct {
 	Head  *cardea.Position `json:"head,omitempty"`
 }
 
-// A Grant allows one key. It names the version and the notice the owner was
+// A Grant allows one key. With cardea.ReachEveryone it only takes back what the
+// same person has stopped for everyone, and names nothing else. Otherwise it names the version and the notice the owner was
 // shown and the Head of the consents on that screen.
 type Grant struct {
 	Key     cardea.Key       `json:"key"`
@@ -160,6 +178,33 @@ type Noted struct {
 type Unlinked struct {
 	Unlinked   bool   `json:"unlinked"`
 	Generation uint64 `json:"generation"`
+}
+
+// Links are the links of the device, its owner's first.
+type Links struct {
+	Generation uint64   `json:"generation"`
+	Links      []Person `json:"links"`
+}
+
+// A Person is one link. Name is what they chose to be shown by, with the
+// entitlement "people".
+type Person struct {
+	Link   cardea.LinkID `json:"link"`
+	Active bool          `json:"active,omitempty"`
+	Owner  bool          `json:"owner,omitempty"`
+	Name   string        `json:"name,omitempty"`
+}
+
+// Switched says who uses the device now; no link: a guest.
+type Switched struct {
+	Link       cardea.LinkID `json:"link,omitzero"`
+	Generation uint64        `json:"generation"`
+}
+
+// Reset says that the device is empty, and its new id.
+type Reset struct {
+	Reset  bool            `json:"reset"`
+	Device cardea.DeviceID `json:"device"`
 }
 
 // A Preference is one setting; Value is a JSON scalar.

@@ -1,11 +1,8 @@
 package localapi
 
 import (
-	"net/http"
-
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
-	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
 
@@ -23,7 +20,7 @@ func (s *Server) consents(c *call) error {
 // visible is what stands of the program's purposes and what the gate makes of
 // it now.
 func (s *Server) visible(p *Program, link devicedb.Link) []client.Consent {
-	own := link.Log.Own()
+	own, denied := link.Log.Own(), s.deniedForAll()
 	out := []client.Consent{}
 	for _, c := range link.Body.Consents {
 		if !p.purpose(c.Key.Purpose()) {
@@ -33,9 +30,21 @@ func (s *Server) visible(p *Program, link devicedb.Link) []client.Consent {
 		out = append(out, client.Consent{
 			Key: c.Key, Version: c.Version, Class: c.Class, ValidUntil: c.ValidUntil, Own: own[c.Key],
 			Verdict: a.Verdict, Reason: a.Reason, LeftMS: a.Left.Milliseconds(),
+			Everyone: denied[c.Key] && !a.Allowed(),
 		})
 	}
 	return out
+}
+
+// deniedForAll is what the device's owner denies for all who use it. What can
+// not be read is denied already, and only not explained.
+func (s *Server) deniedForAll() map[cardea.Key]bool {
+	links, err := s.DB.Links()
+	owner, _, ownerErr := s.DB.Owner()
+	if err != nil || ownerErr != nil {
+		return nil
+	}
+	return devicedb.DeniedForAll(owner, links...)
 }
 
 // withdraw is never refused for what the device holds: a key it does not know
@@ -80,6 +89,9 @@ func (s *Server) allow(c *call) error {
 	if err := c.permit(req.Key.Purpose()); err != nil {
 		return err
 	}
+	if reach == cardea.ReachEveryone {
+		return s.lift(c, req)
+	}
 	if req.Version == 0 || req.Notice.IsZero() || req.Head == nil {
 		return invalid("a yes names the version and the notice that were shown, and the head of GET /v1/consents behind that screen")
 	}
@@ -93,11 +105,34 @@ func (s *Server) allow(c *call) error {
 	return c.answer(client.Noted{Pending: true, Generation: s.Gate.Generation()})
 }
 
+// lift takes a stop for everyone back. It is no yes of anybody's, so it names no
+// notice.
+func (s *Server) lift(c *call, req client.Grant) error {
+	if req.Version != 0 || !req.Notice.IsZero() {
+		return invalid("with reach \"everyone\" a stop is taken back and nobody says yes: send no version and no notice")
+	}
+	link, err := s.held()
+	if err != nil {
+		return err
+	}
+	base := link.Head
+	if req.Head != nil {
+		base = *req.Head
+	}
+	if err := s.Decider.Lift(link.ID, req.Key, base); err != nil {
+		return err
+	}
+	return c.answer(client.Noted{Pending: true, Generation: s.Gate.Generation()})
+}
+
 // about checks what a decision is about. It reaches no further than this device
 // unless the person chose so.
 func about(key cardea.Key, reach cardea.Reach) (cardea.Reach, error) {
 	if _, err := cardea.ParseKey(string(key)); err != nil {
 		return "", err
+	}
+	if reach == cardea.ReachEveryone {
+		return reach, nil
 	}
 	return reachOf(reach)
 }
@@ -110,16 +145,4 @@ func reachOf(reach cardea.Reach) (cardea.Reach, error) {
 		return reach, nil
 	}
 	return "", invalid("reach %.20q: \"device\" or \"everywhere\"", reach)
-}
-
-// unlink ends a link here at once; the cloud hears of it when it can.
-func (s *Server) unlink(c *call) error {
-	id, err := cardea.ParseID[cardea.LinkID](c.r.PathValue("id"))
-	if err != nil || id.IsZero() {
-		return web.Errorf(http.StatusNotFound, "unknown_link", "this device holds no such link: GET /v1/status lists them")
-	}
-	if err := s.Decider.Unlink(id); err != nil {
-		return err
-	}
-	return c.answer(client.Unlinked{Unlinked: true, Generation: s.Gate.Generation()})
 }

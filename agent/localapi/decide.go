@@ -21,15 +21,33 @@ func (s *Server) decide(c *call) error {
 	}
 	// Read before deciding: a change in between makes the answer newer than
 	// its generation says, never older.
-	generation := s.Gate.Generation()
+	active, generation, ok := s.Gate.Active()
+	link := active
+	if !req.Link.IsZero() {
+		link = req.Link
+	}
 	answers := make([]client.Answer, len(queries))
 	for i, q := range queries {
-		answers[i] = answerTo(q, s.Gate.Decide(q), generation)
+		answers[i] = answerTo(q, s.answer(link, ok && link == active, q), generation)
+		answers[i].Link = link
 	}
 	if req.Queries == nil {
 		return c.answer(answers[0])
 	}
 	return c.answer(client.Answers{Answers: answers, Generation: generation})
+}
+
+// answer is the word of one person on data that is theirs. While somebody else
+// uses the device it waits for them, and is not lost by that.
+func (s *Server) answer(link cardea.LinkID, active bool, q cardea.Query) cardea.Answer {
+	if link.IsZero() {
+		return cardea.Answer{Verdict: cardea.Deny, Reason: cardea.ReasonGuest}
+	}
+	a := s.Gate.DecideFor(link, q)
+	if !active && a.Allowed() {
+		return cardea.Answer{Verdict: cardea.Hold, Reason: cardea.ReasonGuest}
+	}
+	return a
 }
 
 func answerTo(q cardea.Query, a cardea.Answer, generation uint64) client.Answer {

@@ -14,7 +14,9 @@ import (
 // A Gate answers "may I?" for whoever uses the device now. Its methods are safe
 // for concurrent use, answer from memory and never wait.
 type Gate interface {
-	Decide(cardea.Query) cardea.Answer
+	// Active is whoever uses the device now, and the generation that says so; ok
+	// is false for a guest.
+	Active() (link cardea.LinkID, generation uint64, ok bool)
 	// DecideFor answers for one link, whoever uses the device by now.
 	DecideFor(cardea.LinkID, cardea.Query) cardea.Answer
 	// Generation counts the states there were; it never stays the same over a
@@ -50,10 +52,27 @@ type Pairer interface {
 type Decider interface {
 	Withdraw(cardea.LinkID, cardea.Key, cardea.Reach, cardea.Position) error
 	Allow(link cardea.LinkID, key cardea.Key, version uint32, notice cardea.Hash, reach cardea.Reach, base cardea.Position) error
+	// Lift takes a denial for everyone back: syncer.ErrNotAuthor if it is
+	// somebody else's. Withdraw may be syncer.ErrNotOwner.
+	Lift(cardea.LinkID, cardea.Key, cardea.Position) error
 	Prefer(cardea.LinkID, cardea.PreferenceKey, cardea.Value, cardea.Reach, cardea.Position) error
 	Unlink(cardea.LinkID) error
+	// Activate says who uses the device now; the zero id is a guest.
+	Activate(cardea.LinkID) error
 	// Status is how the exchange with the cloud goes.
 	Status() syncer.Status
+}
+
+// A Resetter gives the device to somebody new: every link has ended, with its
+// last words kept, and the device has another key when a method returns without
+// an error. With one nothing has changed. The agent then starts anew and keeps
+// the socket.
+type Resetter interface {
+	// Reset empties the device and needs no network.
+	Reset(context.Context) (cardea.DeviceID, error)
+	// NewOwner asks the server for a code first, in the name of the new key, and
+	// goes on with that pairing.
+	NewOwner(context.Context) (client.Pairing, error)
 }
 
 // ErrGuest is returned when a call needs somebody to be linked and nobody is.

@@ -39,15 +39,17 @@ type house struct {
 	changed    chan struct{}
 	pairing    client.Pairing
 	tokenErr   error
+	fetching   func()   // while a token is fetched
 	broken     error    // what every decision fails with
 	done       []string // what was decided
+	moved      []string // who uses the device, and resets
 	asked      int      // decisions
 }
 
 const everything = `
 name = "everything"
 user = "%d"
-entitlements = ["pair", "decide", "token", "prefs", "consent.read", "consent.write", "events", "admin"]
+entitlements = ["pair", "decide", "token", "prefs", "consent.read", "consent.write", "events", "people", "admin"]
 purposes = ["*"]
 audiences = ["*"]
 preferences = ["*"]
@@ -130,7 +132,7 @@ func (h *house) serve(t testing.TB, registry *localapi.Registry) {
 	}
 	os.Chmod(h.socket, 0o666)
 	server := localapi.New(localapi.Config{
-		Registry: registry, DB: h.db, Device: "device", Gate: h, Pairer: h, Decider: h,
+		Registry: registry, DB: h.db, Device: "device", Gate: h, Pairer: h, Decider: h, Resetter: h,
 		Log: slog.New(slog.NewTextHandler(&locked{h: h}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -181,6 +183,11 @@ func (h *house) DecideFor(link cardea.LinkID, q cardea.Query) cardea.Answer {
 		return cardea.Answer{Verdict: cardea.Deny, Reason: cardea.ReasonUnknown}
 	}
 	return h.Decide(q)
+}
+
+func (h *house) Active() (cardea.LinkID, uint64, bool) {
+	id, ok := h.db.Active()
+	return id, h.Generation(), ok
 }
 
 // looked counts how often the gate was asked.
@@ -253,6 +260,9 @@ func (h *house) Cancel() error {
 }
 
 func (h *house) Token(_ context.Context, link cardea.LinkID, audience, scope string, minValid time.Duration) (pairing.Tokens, error) {
+	if h.fetching != nil {
+		h.fetching()
+	}
 	if h.tokenErr != nil {
 		return pairing.Tokens{}, h.tokenErr
 	}
@@ -288,6 +298,33 @@ func (h *house) Withdraw(link cardea.LinkID, key cardea.Key, reach cardea.Reach,
 
 func (h *house) Allow(link cardea.LinkID, key cardea.Key, version uint32, notice cardea.Hash, reach cardea.Reach, base cardea.Position) error {
 	return h.decided(link, "allow", cardea.LogEntry{Act: cardea.ActGrant, Key: key, Version: version, Notice: notice, Reach: reach, Base: base})
+}
+
+func (h *house) Lift(link cardea.LinkID, key cardea.Key, base cardea.Position) error {
+	return h.decided(link, "lift", cardea.LogEntry{Act: cardea.ActLift, Key: key, Reach: cardea.ReachEveryone, Base: base})
+}
+
+func (h *house) Activate(link cardea.LinkID) error {
+	if h.broken != nil {
+		return h.broken
+	}
+	if err := h.db.SetActive(link); err != nil {
+		return err
+	}
+	h.change(func() { h.moved = append(h.moved, "activate "+link.String()) })
+	return nil
+}
+
+// Resetter.
+
+func (h *house) Reset(context.Context) (cardea.DeviceID, error) {
+	h.change(func() { h.moved = append(h.moved, "reset") })
+	return "another device", h.broken
+}
+
+func (h *house) NewOwner(ctx context.Context) (client.Pairing, error) {
+	h.change(func() { h.moved = append(h.moved, "new owner") })
+	return h.Start(ctx)
 }
 
 func (h *house) Prefer(link cardea.LinkID, key cardea.PreferenceKey, value cardea.Value, reach cardea.Reach, base cardea.Position) error {

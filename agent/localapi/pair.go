@@ -13,14 +13,32 @@ import (
 )
 
 // startPair begins a pairing. One that waits is shown again, so that two
-// programs, or one that lost its answer, get the same code.
+// programs, or one that lost its answer, get the same code. A pairing for a new
+// owner empties the device, which takes another entitlement.
 func (s *Server) startPair(c *call) error {
-	if err := c.read(&struct{}{}); err != nil {
+	var req client.PairRequest
+	if err := c.read(&req); err != nil {
 		return err
+	}
+	start := s.Pairer.Start
+	switch req.For {
+	case "", client.ForAdd:
+	case client.ForNewOwner:
+		erase := c.route
+		erase.need = MayAdmin
+		if err := s.permit(c.r.Context(), c.caller, erase); err != nil {
+			return err
+		}
+		if s.Resetter == nil {
+			return errNoReset
+		}
+		start = s.Resetter.NewOwner
+	default:
+		return invalid("for %.20q: \"add\" a person, or \"new_owner\", which erases the others", req.For)
 	}
 	ctx, cancel := context.WithTimeout(c.r.Context(), serverTimeout)
 	defer cancel()
-	p, err := s.Pairer.Start(ctx)
+	p, err := start(ctx)
 	if err != nil {
 		return unreachable(err)
 	}

@@ -24,12 +24,13 @@ const (
 	MayReadConsent  Entitlement = "consent.read"  // show what stands of its purposes
 	MayWriteConsent Entitlement = "consent.write" // withdraw and allow its purposes
 	MayEvents       Entitlement = "events"        // watch
-	MayAdmin        Entitlement = "admin"         // end a link
+	MayPeople       Entitlement = "people"        // say who uses the device now, and be told their names
+	MayAdmin        Entitlement = "admin"         // end links, and reset the device
 )
 
 // Entitlements lists all of them.
 var Entitlements = []Entitlement{
-	MayPair, MayDecide, MayToken, MayPrefs, MayReadConsent, MayWriteConsent, MayEvents, MayAdmin,
+	MayPair, MayDecide, MayToken, MayPrefs, MayReadConsent, MayWriteConsent, MayEvents, MayPeople, MayAdmin,
 }
 
 // Any in a list of a program stands for everything of that sort.

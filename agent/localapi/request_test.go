@@ -73,6 +73,10 @@ func calls(h *house) []struct{ method, path, body, need, list string } {
 		{"GET", "/v1/preferences", "", "prefs", ""},
 		{"PUT", "/v1/preferences", `{"key":"voice_speed","value":22}`, "prefs", "preferences"},
 		{"GET", "/v1/watch", "", "events", ""},
+		{"GET", "/v1/links", "", "", ""},
+		{"POST", "/v1/guest", "{}", "people", ""},
+		{"POST", "/v1/links/" + h.link.String() + "/activate", "{}", "people", ""},
+		{"POST", "/v1/reset", "{}", "admin", ""},
 		{"DELETE", "/v1/links/" + h.link.String(), "", "admin", ""},
 	}
 }

@@ -40,7 +40,11 @@ func (s *Server) table() []route {
 		{"GET", "/v1/preferences", MayPrefs, false, s.preferences},
 		{"PUT", "/v1/preferences", MayPrefs, true, s.prefer},
 		{"GET", "/v1/watch", MayEvents, false, s.watch},
+		{"GET", "/v1/links", "", false, s.links},
+		{"POST", "/v1/links/{id}/activate", MayPeople, false, s.activate},
+		{"POST", "/v1/guest", MayPeople, false, s.guest},
 		{"DELETE", "/v1/links/{id}", MayAdmin, false, s.unlink},
+		{"POST", "/v1/reset", MayAdmin, false, s.reset},
 	}
 }
 
@@ -107,16 +111,13 @@ func (c *call) permit(on ...object) error {
 	return c.s.permit(c.r.Context(), c.caller, c.route, on...)
 }
 
-// read decodes the body, in readTimeout at most. The deadline stays where that
-// fails: the server reads what is left of the body before it answers.
+// read decodes the body, in readTimeout at most.
 func (c *call) read(v any) error {
 	rc := http.NewResponseController(c.w)
 	rc.SetReadDeadline(time.Now().Add(readTimeout))
-	if err := web.ReadJSON(c.w, c.r, v); err != nil {
-		return err
-	}
+	err := web.ReadJSON(c.w, c.r, v)
 	rc.SetReadDeadline(time.Time{})
-	return nil
+	return err
 }
 
 // query reads the query, in which only the named parameters may stand, each
@@ -141,7 +142,7 @@ func (c *call) answer(v any) error {
 
 // held is the link of who uses the device now.
 func (s *Server) held() (devicedb.Link, error) {
-	id, ok := s.DB.Active()
+	id, _, ok := s.Gate.Active()
 	if !ok {
 		return devicedb.Link{}, ErrGuest
 	}
@@ -159,11 +160,15 @@ func shown(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrGuest):
-		return web.Errorf(http.StatusConflict, "guest", "nobody is linked: pair the device with POST /v1/pair")
+		return web.Errorf(http.StatusConflict, "guest", "nobody is linked, or nobody is active: pair the device with POST /v1/pair, or say who uses it with POST /v1/links/{id}/activate")
 	case errors.Is(err, devicedb.ErrNotFound):
 		return web.Errorf(http.StatusNotFound, "unknown_link", "this device holds no such link: GET /v1/status lists them")
 	case errors.Is(err, devicedb.ErrDamaged):
 		return web.Errorf(http.StatusServiceUnavailable, "store", "the device's state can not be read: pair the device again")
+	case errors.Is(err, syncer.ErrNotOwner):
+		return web.Errorf(http.StatusForbidden, "not_owner", "%v", syncer.ErrNotOwner)
+	case errors.Is(err, syncer.ErrNotAuthor):
+		return web.Errorf(http.StatusForbidden, "not_author", "%v", syncer.ErrNotAuthor)
 	case errors.Is(err, syncer.ErrInvalid):
 		return invalid("%v", err)
 	case errors.Is(err, syncer.ErrFull):

@@ -27,7 +27,7 @@ func (s *Server) status(c *call) error {
 	if err != nil {
 		return err
 	}
-	active, _ := s.DB.Active()
+	active, _, _ := s.Gate.Active()
 	st.Bar = cardea.ReasonGuest
 	for _, l := range links {
 		st.Links = append(st.Links, l.ID)

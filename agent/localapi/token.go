@@ -31,7 +31,7 @@ func (s *Server) token(c *call) error {
 		return err
 	}
 	// The token belongs to whoever is active now, and the answer says to whom.
-	link, ok := s.DB.Active()
+	link, generation, ok := s.Gate.Active()
 	if !ok {
 		return ErrGuest
 	}
@@ -41,7 +41,12 @@ func (s *Server) token(c *call) error {
 	if err != nil {
 		return unreachable(err)
 	}
-	return c.answer(client.Token{AccessToken: t.AccessToken, TokenType: t.TokenType, ExpiresIn: int64(t.ExpiresIn), Link: link})
+	if now, _, _ := s.Gate.Active(); now != link {
+		return web.Errorf(http.StatusConflict, "switched", "somebody else uses the device by now: ask again for their token")
+	}
+	return c.answer(client.Token{
+		AccessToken: t.AccessToken, TokenType: t.TokenType, ExpiresIn: int64(t.ExpiresIn), Link: link, Generation: generation,
+	})
 }
 
 // unreachable says what a server's refusal or silence means for a program.

@@ -48,6 +48,22 @@ func (s *Session) Start(ctx context.Context) (client.Pairing, error) {
 	return s.Show(), nil
 }
 
+// Begin asks the server for a code and keeps it in the database, for a session
+// that is made on it later and goes on from there. It starts nothing.
+func Begin(ctx context.Context, cfg Config) (client.Pairing, error) {
+	s, err := New(cfg)
+	if err != nil {
+		return client.Pairing{}, err
+	}
+	defer s.cancel()
+	c, err := s.newCode(ctx)
+	if err != nil {
+		return client.Pairing{}, fmt.Errorf("start pairing: %w", err)
+	}
+	s.show(c)
+	return s.Show(), nil
+}
+
 // Cancel forgets the pairing that waits. Without one it does nothing.
 func (s *Session) Cancel() error {
 	acquire(context.Background(), s.begin)

@@ -1,13 +1,13 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -204,45 +204,39 @@ func (s *Session) held(link cardea.LinkID) (pairing.Tokens, error) {
 	return s.cfg.DB.Tokens(link)
 }
 
-// forAudience refuses a token that is for another audience than the one asked
-// for, or for another beside it: a program that may speak to one service must
-// not get what opens another. The token came from the server itself, so reading
-// it is enough. One that can not be read is taken to be for the issuer.
+// forAudience refuses a token for another audience than the one asked for: a
+// program that may speak to one service must not get what opens another. The
+// token came from the server itself, so reading it is enough.
 func (s *Session) forAudience(t pairing.Tokens, audience string) error {
-	for _, a := range audiences(t.AccessToken, s.cfg.Client.Issuer) {
-		if a != cmp.Or(audience, s.cfg.Client.Issuer) {
-			return ErrAudience
-		}
+	if audience == "" || slices.Contains(audiences(t.AccessToken), audience) {
+		return nil
 	}
-	return nil
+	return ErrAudience
 }
 
-// audiences reads the "aud" claim (RFC 9068, Section 2.2); of a token that is
-// opaque or names nobody it is the issuer.
-func audiences(token pairing.Secret, issuer string) []string {
-	unread := []string{issuer}
+// audiences reads the "aud" claim (RFC 9068, Section 2.2), nothing of a token
+// that is opaque.
+func audiences(token pairing.Secret) []string {
 	parts := strings.Split(token.Reveal(), ".")
 	if len(parts) != 3 {
-		return unread
+		return nil
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		return unread
+		return nil
 	}
 	var claims struct {
 		Audience json.RawMessage `json:"aud"`
 	}
 	if json.Unmarshal(payload, &claims) != nil {
-		return unread
+		return nil
 	}
 	var one string
-	if json.Unmarshal(claims.Audience, &one) == nil && one != "" {
+	if json.Unmarshal(claims.Audience, &one) == nil {
 		return []string{one}
 	}
 	var many []string
-	if json.Unmarshal(claims.Audience, &many) != nil || len(many) == 0 {
-		return unread
-	}
+	json.Unmarshal(claims.Audience, &many) // what is neither names nobody
 	return many
 }
 

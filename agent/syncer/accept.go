@@ -2,7 +2,6 @@ package syncer
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"maps"
@@ -31,15 +30,12 @@ const (
 	RefusedRenewal     Refusal = "renewal"     // of a statement that is not held
 	RefusedClosed      Refusal = "closed"      // closes a link, and answers no report
 	RefusedStore       Refusal = "store"       // could not be kept
-	RefusedTime        Refusal = "time"        // its time is not believed; what it states counts
 )
 
-// An arrival is a payload and the pipe it came through, nil for an HTTP answer,
-// with how the connection was protected.
+// An arrival is a payload and the pipe it came through, nil for an HTTP answer.
 type arrival struct {
 	payload []byte
 	pipe    *pipe
-	tls     *tls.ConnectionState
 }
 
 // receive takes one message.
@@ -74,9 +70,6 @@ func (s *Syncer) judge(m arrival) {
 		return
 	}
 	answer := !l.nonce.IsZero() && d.Nonce == l.nonce
-	if answer && !d.Closed {
-		answer = s.believe(l, d, m)
-	}
 	if why := objection(l.Link, d, answer); why != "" {
 		s.refuse(why, id, nil)
 		return
@@ -86,28 +79,6 @@ func (s *Syncer) judge(m arrival) {
 		return
 	}
 	s.apply(l, d, signed, answer, m.pipe)
-}
-
-// believe reports whether an answer's time may be used. One that is not believed
-// is no answer: the connection it came by is made anew, and the cloud is asked
-// again. s.mu is held.
-func (s *Syncer) believe(l *link, d cardea.Down, m arrival) bool {
-	if s.cfg.Believe == nil {
-		return true
-	}
-	err := s.cfg.Believe(Answer{Link: l.ID, Issuer: l.Issuer, Time: d.Time, Sent: l.sent, TLS: m.tls})
-	if err == nil {
-		return true
-	}
-	s.refuse(RefusedTime, l.ID, err)
-	if m.pipe != nil {
-		m.pipe.Drop()
-	} else {
-		s.cfg.HTTP.CloseIdleConnections()
-	}
-	l.nonce, l.bytes = cardea.Nonce{}, nil
-	l.due = s.cfg.Gate.Boot() + l.backoff()
-	return false
 }
 
 // refuse counts a message that changes nothing. s.mu is held.
@@ -174,7 +145,7 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 	}
 	now := s.cfg.Gate.Boot()
 	if answer && !forked {
-		s.cfg.Gate.Renew(l.ID, gate.Anchor{Time: d.Time, At: l.sent, Lease: d.Lease, Resumes: l.resumes})
+		s.cfg.Gate.Renew(l.ID, gate.Anchor{Time: d.Time, At: l.sent, Lease: d.Lease})
 	}
 	if answer {
 		l.nonce, l.bytes = cardea.Nonce{}, nil
@@ -240,6 +211,10 @@ func successor(l devicedb.Link, d cardea.Down, signed []byte, answer bool) (next
 	log, err := l.Log.Acknowledge(d.Seen)
 	switch {
 	case err == nil:
+		next.Everyone = devicedb.ForEveryone(l.Everyone, l.Log.Entries[:len(l.Log.Entries)-len(log.Entries)])
+		if d.Revision > l.Revision {
+			next.Everyone = slices.DeleteFunc(next.Everyone, func(key cardea.Key) bool { return given(next.Body.Consents, key) })
+		}
 		next.Log = log
 		if answer {
 			next.Bar = ""
@@ -248,6 +223,12 @@ func successor(l devicedb.Link, d cardea.Down, signed []byte, answer bool) (next
 		next.Log, next.Bar, forked = l.Log.Reopen(), cardea.ReasonRollback, true
 	}
 	return next, forked
+}
+
+// given reports whether a statement gives a key. Its author's no for everyone is
+// then over: they have said yes again, knowing of it.
+func given(consents []cardea.Consent, key cardea.Key) bool {
+	return slices.ContainsFunc(consents, func(c cardea.Consent) bool { return c.Key == key && c.Given() && c.Class != cardea.ClassN })
 }
 
 // settle denies every key that a statement gives by an older decision than the
@@ -287,6 +268,7 @@ func changed(a, b devicedb.Link) bool {
 func adopt(x *devicedb.Link, next devicedb.Link) {
 	x.Statement, x.Revision, x.BodyHash, x.Head = next.Statement, next.Revision, next.BodyHash, next.Head
 	x.Body, x.Decided, x.Log, x.Rejected, x.Bar = next.Body, next.Decided, next.Log, next.Rejected, next.Bar
+	x.Everyone = next.Everyone
 }
 
 // receiveUnknown takes the signed word of a cloud that it does not know the link

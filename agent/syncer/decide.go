@@ -16,16 +16,32 @@ var (
 	// ErrFull is returned when too much waits for the cloud already. A denial
 	// is never refused for it.
 	ErrFull = errors.New("too many decisions wait for the cloud: connect the device first")
+	// ErrNotOwner is returned for a denial for everyone by somebody else than
+	// the device's owner.
+	ErrNotOwner = errors.New("only the device's owner, who was the first of those linked now, can stop something for everyone")
+	// ErrNotAuthor is returned when somebody else than its author wants to take
+	// a denial for everyone back.
+	ErrNotAuthor = errors.New("only who stopped it for everyone can take that back")
 )
 
 // maxPending bounds what waits for the cloud, denials aside.
 const maxPending = 256
 
 // Withdraw denies a key here or, with cardea.ReachEverywhere, here and
-// everywhere. base is the head of the ledger behind the screen on which it was
+// everywhere. With cardea.ReachEveryone, which is for the device's owner, it is
+// denied here on every link. base is the head of the ledger behind the screen on which it was
 // said. If the disk fails the error is returned, and the whole link denies until the
 // disk has taken the denial.
 func (s *Syncer) Withdraw(id cardea.LinkID, key cardea.Key, reach cardea.Reach, base cardea.Position) error {
+	if reach == cardea.ReachEveryone {
+		s.mu.Lock()
+		owner := s.owner
+		s.mu.Unlock()
+		if owner != id {
+			return ErrNotOwner
+		}
+		return s.decide(id, cardea.LogEntry{Act: cardea.ActDeny, Key: key, Reach: reach, Base: base})
+	}
 	denials := []cardea.LogEntry{{Act: cardea.ActDeny, Key: key, Reach: cardea.ReachDevice, Base: base}}
 	if reach == cardea.ReachEverywhere {
 		denials = append(denials, cardea.LogEntry{Act: cardea.ActDeny, Key: key, Reach: reach, Base: base})
@@ -37,6 +53,29 @@ func (s *Syncer) Withdraw(id cardea.LinkID, key cardea.Key, reach cardea.Reach, 
 // the cloud has weighed it, it opens nothing but what stays on the device.
 func (s *Syncer) Allow(id cardea.LinkID, key cardea.Key, version uint32, notice cardea.Hash, reach cardea.Reach, base cardea.Position) error {
 	return s.decide(id, cardea.LogEntry{Act: cardea.ActGrant, Key: key, Version: version, Notice: notice, Reach: reach, Base: base})
+}
+
+// Lift takes a denial for everyone back, which only its author can. Everybody's
+// own decisions then count again, its author's no among them; what other links
+// were told they keep to until their cloud says otherwise.
+func (s *Syncer) Lift(id cardea.LinkID, key cardea.Key, base cardea.Position) error {
+	s.mu.Lock()
+	l := s.links[id]
+	var own []cardea.Key
+	if l != nil {
+		own = devicedb.ForEveryone(devicedb.ForEveryone(l.Everyone, l.Log.Entries), l.unsaved)
+	}
+	denied := s.denied[key]
+	s.mu.Unlock()
+	switch {
+	case l == nil:
+		return fmt.Errorf("lift: %w", devicedb.ErrNotFound)
+	case !denied:
+		return nil
+	case !slices.Contains(own, key):
+		return ErrNotAuthor
+	}
+	return s.decide(id, cardea.LogEntry{Act: cardea.ActLift, Key: key, Reach: cardea.ReachEveryone, Base: base})
 }
 
 // Prefer sets a preference.
@@ -76,6 +115,7 @@ func (s *Syncer) decide(id cardea.LinkID, entries ...cardea.LogEntry) error {
 	if err != nil {
 		if entries[0].Act == cardea.ActDeny {
 			l.unsaved = append(l.unsaved, entries...)
+			s.enforceAll()
 		}
 		s.cfg.Log.Error("a decision can not be kept, the link denies everything", "link", id, "err", err)
 		return fmt.Errorf("keep decision: %w", err)
@@ -93,7 +133,7 @@ func stands(log cardea.Log, e cardea.LogEntry) bool {
 		return false
 	}
 	for _, o := range slices.Backward(log.Entries) {
-		if o.Key == e.Key && o.Reach == e.Reach && (o.Act == cardea.ActDeny || o.Act == cardea.ActGrant) {
+		if o.Key == e.Key && o.Reach == e.Reach && (o.Act == cardea.ActDeny || o.Act == cardea.ActGrant || o.Act == cardea.ActLift) {
 			return o.Act == cardea.ActDeny
 		}
 	}
@@ -113,8 +153,10 @@ func check(e cardea.LogEntry) error {
 	switch {
 	case err != nil:
 		return err
-	case e.Reach != cardea.ReachDevice && e.Reach != cardea.ReachEverywhere:
-		return fmt.Errorf("%w: a reach is device or everywhere", ErrInvalid)
+	case e.Reach != cardea.ReachDevice && e.Reach != cardea.ReachEverywhere && e.Reach != cardea.ReachEveryone:
+		return fmt.Errorf("%w: a reach is device, everywhere or everyone", ErrInvalid)
+	case e.Reach == cardea.ReachEveryone && e.Act != cardea.ActDeny && e.Act != cardea.ActLift:
+		return fmt.Errorf("%w: nobody decides for everyone but to stop something", ErrInvalid)
 	case len(e.Value) > cardea.MaxValueBytes || !utf8.ValidString(string(e.Value)):
 		return fmt.Errorf("%w: at most %d bytes of UTF-8", cardea.ErrInvalidValue, cardea.MaxValueBytes)
 	case e.Act == cardea.ActGrant && (e.Version == 0 || e.Notice.IsZero()):

@@ -66,15 +66,59 @@ func (s *Syncer) gone(l *link) {
 	l.abandon()
 	delete(s.links, l.ID)
 	s.cfg.Gate.Remove(l.ID)
+	s.refreshOwner()
+	s.enforceAll() // what its person denied for all ends with it
+}
+
+// Abandon ends all links, for a device that is reset. keep is given their
+// farewells, and those that still wait, and must have them on the disk outside
+// this database when it returns; only then are the links out of force. If keep
+// fails nothing has changed. A link whose cloud takes no reports leaves none.
+func (s *Syncer) Abandon(keep func([]devicedb.Farewell) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []devicedb.Farewell
+	for _, f := range s.farewells {
+		all = append(all, f.Farewell)
+	}
+	for _, l := range s.links {
+		if l.trust == nil {
+			continue
+		}
+		f, err := s.lastWords(l)
+		if err != nil {
+			return fmt.Errorf("abandon: %w", err)
+		}
+		all = append(all, f)
+	}
+	if err := keep(all); err != nil {
+		return fmt.Errorf("abandon: %w", err)
+	}
+	for _, l := range s.links {
+		l.abandon()
+		s.cfg.Gate.Remove(l.ID)
+	}
+	for _, f := range s.farewells {
+		f.abandon()
+	}
+	clear(s.links)
+	clear(s.farewells)
+	s.connect()
+	s.cfg.Log.Info("all links ended", "farewells", len(all))
+	return nil
 }
 
 // lastWords signs as many reports as the log needs; the last one ends the link.
 // They are the last use of its state: what is sent later are these bytes.
 func (s *Syncer) lastWords(l *link) (devicedb.Farewell, error) {
 	f := devicedb.Farewell{
-		Link: l.ID, Key: l.Key, Issuer: l.Issuer, UpURL: l.UpURL, BrokerURL: l.BrokerURL, Root: l.Root, KeyList: l.KeyList,
+		Device: s.device, Link: l.ID, Key: l.Key, Issuer: l.Issuer, UpURL: l.UpURL, BrokerURL: l.BrokerURL, Root: l.Root, KeyList: l.KeyList,
 	}
-	log := l.Log.Append(cardea.LogEntry{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActUnlink, Base: l.Head})
+	log := l.Log
+	for _, e := range l.unsaved {
+		log = log.Append(e)
+	}
+	log = log.Append(cardea.LogEntry{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActUnlink, Base: l.Head})
 	for left := log.Entries; len(left) > 0; {
 		up := s.report(l)
 		up.Entries = left
@@ -95,6 +139,12 @@ func (s *Syncer) lastWords(l *link) (devicedb.Farewell, error) {
 // bid begins, or begins again after a restart, to send a farewell. s.mu is held.
 func (s *Syncer) bid(stored devicedb.Farewell) {
 	f := &farewell{Farewell: stored, outbox: newOutbox(stored.BrokerURL, stored.UpURL)}
+	if f.Device == "" {
+		f.Device = s.device
+	}
+	if f.Device != s.device {
+		f.broker = "" // which lets this device speak for itself only: it is posted
+	}
 	f.patient = true
 	trust, err := trustOf(f.Root, f.KeyList)
 	if err != nil {
@@ -113,7 +163,7 @@ func (s *Syncer) receiveFarewell(f *farewell, payload []byte) {
 		s.refuse(RefusedForeign, f.Link, nil)
 		return
 	}
-	d, _, err := wire.OpenDown(payload, s.device, f.Link, f.Key, f.trust)
+	d, _, err := wire.OpenDown(payload, f.Device, f.Link, f.Key, f.trust)
 	last := f.heard == len(f.Ups)-1
 	switch {
 	case err != nil:
@@ -154,6 +204,8 @@ func (s *Syncer) report(l *link) cardea.Up {
 			up.Links = append(up.Links, id)
 		}
 	}
+	active, _, _ := s.cfg.Gate.Active()
+	up.Away = active != l.ID
 	if s.cfg.Gate.ClockOf(l.ID).Synced {
 		up.Clock = cardea.ClockSynced
 	}

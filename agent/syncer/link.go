@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/cardea-id/cardea"
@@ -23,11 +25,10 @@ type link struct {
 	// unsaved are denials the disk did not take; they go with the next write.
 	unsaved []cardea.LogEntry
 
-	nonce   cardea.Nonce  // of the last report; zero once it was answered
-	sent    time.Duration // when, on the boot clock
-	resumes uint64        // as counted then
-	bytes   []byte        // the report itself, for who answers "unknown"
-	said    uint64        // the log's last number when it was made
+	nonce cardea.Nonce  // of the last report; zero once it was answered
+	sent  time.Duration // when, on the boot clock
+	bytes []byte        // the report itself, for who answers "unknown"
+	said  uint64        // the log's last number when it was made
 }
 
 // An outbox is when and which way something is to be sent, on the boot clock.
@@ -139,13 +140,64 @@ func (s *Syncer) commit(l *link, change func(*devicedb.Link)) error {
 
 // enforce puts a link's state in force at the gate. s.mu is held.
 func (s *Syncer) enforce(l *link) {
+	if s.enforceAll() {
+		return
+	}
+	s.cfg.Gate.Set(l.ID, s.state(l))
+}
+
+// enforceAll puts all links in force, at once, if what the device's owner denies
+// for all of them has changed, and tells whether it has. s.mu is held.
+func (s *Syncer) enforceAll() bool {
+	denied := s.deniedForAll()
+	if maps.Equal(denied, s.denied) {
+		return false
+	}
+	s.denied = denied
+	states := make(map[cardea.LinkID]gate.State, len(s.links))
+	for id, l := range s.links {
+		states[id] = s.state(l)
+	}
+	s.cfg.Gate.SetAll(states)
+	return true
+}
+
+// refreshOwner looks up whose device it is. What can not be read leaves it to
+// nobody, who can stop nothing for others. s.mu is held.
+func (s *Syncer) refreshOwner() {
+	owner, _, err := s.cfg.DB.Owner()
+	if err != nil {
+		s.cfg.Log.Error("the device's owner can not be read", "err", err)
+	}
+	s.owner = owner
+}
+
+// state is what the gate enforces for a link.
+func (s *Syncer) state(l *link) gate.State {
 	bar := l.broken
 	if bar == "" {
 		bar = l.Bar
 	}
-	s.cfg.Gate.Set(l.ID, gate.State{
-		Bar: bar, Consents: l.Body.Consents, Own: l.Log.Own(), Revision: l.Revision, BodyHash: l.BodyHash,
-	})
+	consents := slices.Clone(l.Body.Consents)
+	for i := range consents {
+		if c := &consents[i]; s.denied[c.Key] && c.Class != cardea.ClassN {
+			c.Reason, c.Everyone, c.ValidUntil = cardea.ReasonRefused, true, 0
+		}
+	}
+	return gate.State{Bar: bar, Consents: consents, Own: l.Log.Own(), Revision: l.Revision, BodyHash: l.BodyHash}
+}
+
+// deniedForAll is what the device's owner denies for all links, what the disk
+// did not take included. s.mu is held.
+func (s *Syncer) deniedForAll() map[cardea.Key]bool {
+	denied := map[cardea.Key]bool{}
+	for _, l := range s.links {
+		maps.Copy(denied, devicedb.DeniedForAll(s.owner, l.Link))
+		for _, key := range devicedb.ForEveryone(nil, l.unsaved) {
+			denied[key] = true
+		}
+	}
+	return denied
 }
 
 // Join takes over a link that was just written to the database, and applies the
@@ -158,6 +210,7 @@ func (s *Syncer) Join(id cardea.LinkID, down []byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.refreshOwner()
 	if err := s.hold(stored); err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
@@ -173,13 +226,29 @@ func (s *Syncer) Join(id cardea.LinkID, down []byte) error {
 }
 
 // Activate makes a link the one whose user is asked about, or with the zero id
-// a guest of whoever uses the device.
+// a guest of whoever uses the device. The gate goes first: nobody is answered
+// for the one before while the disk is written. If the disk fails the error is
+// returned, and whoever uses the device is a guest.
 func (s *Syncer) Activate(id cardea.LinkID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.cfg.DB.SetActive(id); err != nil {
-		return fmt.Errorf("activate: %w", err)
+	if s.links[id] == nil && !id.IsZero() {
+		return fmt.Errorf("activate: %w", devicedb.ErrNotFound)
+	}
+	before, _, _ := s.cfg.Gate.Active()
+	if before == id {
+		return nil
 	}
 	s.cfg.Gate.Activate(id)
+	if err := s.cfg.DB.SetActive(id); err != nil {
+		s.cfg.Gate.Activate(cardea.LinkID{})
+		return fmt.Errorf("activate: %w", err)
+	}
+	for _, changed := range []cardea.LinkID{before, id} { // who is away is not the other's to see
+		if l := s.links[changed]; l != nil {
+			l.hurry(s.cfg.Gate.Boot())
+		}
+	}
+	s.poke()
 	return nil
 }

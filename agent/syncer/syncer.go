@@ -24,7 +24,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -77,28 +76,12 @@ type Config struct {
 	Silence time.Duration
 	Down    time.Duration
 
-	// Believe is asked whether the time of an answer may be used. An error is
-	// why not: what the answer states counts all the same, but it moves no clock,
-	// and the cloud is asked again over another connection. Nil believes all.
-	Believe func(Answer) error
-
 	// MaxInterval is how long the cloud is not asked at most, whatever the
 	// statement would allow; 6 h by default.
 	MaxInterval time.Duration
 
 	// Log gets what was refused and what changed; by default nothing is logged.
 	Log *slog.Logger
-}
-
-// An Answer is the time a cloud gave in answer to a nonce.
-type Answer struct {
-	Link   cardea.LinkID
-	Issuer string
-	Time   cardea.Millis
-	Sent   time.Duration // the nonce, on the boot clock
-	// TLS is the connection it came by, one pointer a connection; nil if it was
-	// not protected.
-	TLS *tls.ConnectionState
 }
 
 // Bounds of the loop.
@@ -133,6 +116,8 @@ type Syncer struct {
 	farewells map[cardea.LinkID]*farewell
 	pipes     map[string]*pipe // by the broker's URL
 	refused   map[Refusal]uint64
+	owner     cardea.LinkID       // the first of the links
+	denied    map[cardea.Key]bool // by the device's owner, for all links
 }
 
 // New takes over what the database holds, and puts it in force at the gate.
@@ -188,6 +173,8 @@ func (s *Syncer) load() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.refreshOwner()
+	s.denied = devicedb.DeniedForAll(s.owner, links...)
 	for _, l := range links {
 		if err := s.hold(l); err != nil {
 			return err
@@ -211,10 +198,12 @@ func (s *Syncer) Run(ctx context.Context) error {
 	s.ctx = ctx
 	s.connect()
 	s.mu.Unlock()
-	began := time.Now()
-	last := s.clocks(began)
+	began, boot := time.Now(), s.cfg.Gate.Boot()
 	for ctx.Err() == nil {
-		last = s.watchClocks(last, s.clocks(began))
+		if slept := s.cfg.Gate.Boot() - boot - time.Since(began); slept > suspend {
+			began, boot = time.Now(), s.cfg.Gate.Boot()
+			s.resumed()
+		}
 		timer := time.NewTimer(s.sendDue())
 		select {
 		case <-ctx.Done():

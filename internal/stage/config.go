@@ -39,4 +39,4 @@ preferences = ["*"]
 `))
 
 // entitlements are everything a program may ask for.
-var entitlements = []string{"pair", "decide", "token", "prefs", "consent.read", "consent.write", "events", "admin"}
+var entitlements = []string{"pair", "decide", "token", "prefs", "consent.read", "consent.write", "events", "people", "admin"}

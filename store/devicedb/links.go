@@ -37,6 +37,10 @@ type Link struct {
 	// by an older one.
 	Decided map[cardea.Key]cardea.Point
 
+	// Everyone is what this link's person denies for all who use the device, as
+	// far as the cloud has seen it; the rest of it stands in the log.
+	Everyone []cardea.Key
+
 	Log      cardea.Log
 	Rejected []cardea.Rejection // what the cloud consumed and did not fold
 
@@ -127,7 +131,7 @@ func (db *DB) Join(l Link, tokens pairing.Tokens) error {
 		case err == nil:
 			l.Statement, l.Revision, l.BodyHash = held.Statement, held.Revision, held.BodyHash
 			l.Head, l.Body, l.Decided = held.Head, held.Body, held.Decided
-			l.Log, l.Rejected, l.Bar = held.Log, held.Rejected, held.Bar
+			l.Log, l.Rejected, l.Bar, l.Everyone = held.Log, held.Rejected, held.Bar, held.Everyone
 		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDamaged):
 			return err
 		}
@@ -135,6 +139,9 @@ func (db *DB) Join(l Link, tokens pairing.Tokens) error {
 			return err
 		}
 		if err := db.put(tx, tokenBucket, l.ID[:], tokens); err != nil {
+			return err
+		}
+		if err := db.enlist(tx, l.ID); err != nil {
 			return err
 		}
 		if _, ok := db.active(tx); !ok {

@@ -77,6 +77,7 @@ func (db *DB) DeleteTokens(link cardea.LinkID) error {
 // A Farewell is the last word of a link that ended here, and what it takes to
 // send it and to believe the answer.
 type Farewell struct {
+	Device    cardea.DeviceID // whose key signed it; a reset device has another
 	Link      cardea.LinkID
 	Key       wire.LinkKey
 	Issuer    string
@@ -103,6 +104,12 @@ func (db *DB) Leave(f Farewell) error {
 		}
 		return db.forget(tx, f.Link)
 	})
+}
+
+// KeepFarewell writes a farewell whose link is not here any more, as a reset
+// leaves it.
+func (db *DB) KeepFarewell(f Farewell) error {
+	return db.update(func(tx *bbolt.Tx) error { return db.put(tx, farewellBucket, f.Link[:], f) })
 }
 
 // Farewells reads the farewells that were not answered yet. One that is damaged
