@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -45,6 +46,8 @@ type cloud struct {
 	issuer *issuer.Issuer
 	http   *http.Server
 	listen net.Listener
+
+	address func(*http.Request) netip.Addr // where a request comes from
 }
 
 // Run runs the cloud until ctx ends, and then lets requests under way finish.
@@ -167,10 +170,15 @@ func (c *cloud) up(ctx context.Context, device cardea.DeviceID, sealed []byte) {
 	}
 }
 
-func (c *cloud) openIssuer(context.Context) (err error) {
+func (c *cloud) openIssuer(context.Context) error {
+	proxies, err := c.config.forwarding()
+	if err != nil {
+		return err
+	}
+	c.address = proxies.address
 	c.issuer, err = issuer.New(issuer.Config{
 		Issuer: c.config.Issuer, Clients: c.config.clients(), Storage: c.db.Grants(), Tokens: c.keys,
-		Secret: c.keys.Derive("codes"), Log: c.log,
+		Secret: c.keys.Derive("codes"), Address: c.address, Log: c.log,
 	})
 	return err
 }
@@ -178,7 +186,7 @@ func (c *cloud) openIssuer(context.Context) (err error) {
 func (c *cloud) openHTTP(ctx context.Context) error {
 	pages, err := portal.New(portal.Config{
 		Issuer: c.config.Issuer, Brand: c.config.Brand, Accounts: c.db, Ledger: c.ledger, Devices: c.hub,
-		Pairings: c.issuer, Log: c.log,
+		Pairings: c.issuer, Address: c.address, Log: c.log,
 	})
 	if err != nil {
 		return err

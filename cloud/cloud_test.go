@@ -101,6 +101,7 @@ func TestRefusesWhatCannotWork(t *testing.T) {
 		"admin key":        {func(c *cloud.Config) { c.AdminKeys = []cloud.AdminKey{{Name: "x", SHA256: "12"}} }, "admin_keys"},
 		"port taken":       {func(c *cloud.Config) { c.Listen = strings.TrimPrefix(good.Issuer, "http://") }, "another listen address"},
 		"mqtt port taken":  {func(c *cloud.Config) { c.MQTTListen = strings.TrimPrefix(good.Issuer, "http://") }, "mqtt_listen"},
+		"proxy by name":    {func(c *cloud.Config) { c.Proxies = []string{"proxy.example"} }, "proxies"},
 		"database in use":  {func(c *cloud.Config) { c.DataDir = good.DataDir }, "stop the other process"},
 	} {
 		c := config(t)

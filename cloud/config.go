@@ -23,6 +23,12 @@ type Config struct {
 	// port of the issuer.
 	Listen string `toml:"listen"`
 
+	// Proxies are the addresses, or blocks such as "10.0.0.0/8", of the proxies
+	// before the cloud, which add to X-Forwarded-For where a request came from.
+	// Without them all who come through a proxy share one limit on guesses, and
+	// every device seems to be on its owner's network. Default: none.
+	Proxies []string `toml:"proxies"`
+
 	// MQTTListen is where devices connect by MQTT. Default "127.0.0.1:1883".
 	MQTTListen string `toml:"mqtt_listen"`
 
