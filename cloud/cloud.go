@@ -21,6 +21,7 @@ import (
 	"github.com/cardea-id/cardea/cloud/admin"
 	"github.com/cardea-id/cardea/cloud/broker"
 	"github.com/cardea-id/cardea/cloud/catalogue"
+	"github.com/cardea-id/cardea/cloud/clock"
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/portal"
@@ -39,6 +40,7 @@ type cloud struct {
 	log    *slog.Logger
 
 	db     *accountdb.DB
+	clock  *clock.Guard
 	keys   *token.Keys
 	ledger *ledger.Ledger
 	broker *broker.Broker
@@ -90,6 +92,9 @@ func (c *cloud) openDatabase(ctx context.Context) error {
 		return err
 	}
 	if c.db, err = accountdb.Open(ctx, path, master); err != nil {
+		return err
+	}
+	if c.clock, err = clock.New(ctx, clock.Config{DB: c.db, Log: c.log}); err != nil {
 		return err
 	}
 	c.keys, err = token.Open(ctx, c.config.Issuer, c.db.Secrets())
@@ -153,7 +158,7 @@ func (c *cloud) openHub(ctx context.Context) error {
 	}
 	c.hub = hub.New(hub.Config{
 		DB: c.db, Ledger: c.ledger, Pipe: c.broker, Signer: signer, KeyList: list, Root: c.keys.RootPublic(),
-		UpURL: c.config.Issuer + pathUp, BrokerURL: c.config.MQTTURL, Log: c.log,
+		UpURL: c.config.Issuer + pathUp, BrokerURL: c.config.MQTTURL, Clock: c.clock.Check, Log: c.log,
 	})
 	return c.broker.OnUp(func(device cardea.DeviceID, sealed []byte) { c.up(ctx, device, sealed) })
 }
@@ -218,6 +223,7 @@ func (c *cloud) run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	var parts sync.WaitGroup
 	parts.Go(func() { c.hub.Run(ctx) })
+	parts.Go(func() { c.clock.Run(ctx) })
 	parts.Go(func() {
 		if err := c.http.Serve(c.listen); !errors.Is(err, http.ErrServerClosed) {
 			failed <- err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/hub"
@@ -19,6 +20,8 @@ const (
 
 var errEnded = web.Errorf(http.StatusForbidden, "invalid_token", "the pairing has ended: pair again")
 
+var errClock = web.Errorf(http.StatusServiceUnavailable, "temporarily_unavailable", "the cloud's clock is being set: try again in a moment")
+
 func (c *cloud) routes(pages, brand http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/oauth/", c.issuer)
@@ -27,7 +30,20 @@ func (c *cloud) routes(pages, brand http.Handler) http.Handler {
 	mux.Handle("POST "+pathUp, c.hub.Up())
 	mux.Handle("POST "+pathLinks, web.Handle(c.log, c.join))
 	mux.Handle("/", pages)
-	return mux
+	return c.timely(mux)
+}
+
+// timely refuses what would be signed or recorded while the clock can not be
+// right. Pages are still shown.
+func (c *cloud) timely(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead || c.clock.Check(time.Now()) == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Retry-After", "10")
+		web.Fail(w, r, c.log, errClock)
+	})
 }
 
 // join answers POST /v1/links: a device with the first tokens of a grant gets

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/clock"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/internal/wire"
 )
@@ -26,6 +27,9 @@ func (h *Hub) Up() http.Handler {
 		switch {
 		case errors.Is(err, ErrUnknownLink) && answer != nil:
 			status = http.StatusNotFound
+		case errors.Is(err, clock.ErrClock):
+			w.Header().Set("Retry-After", "10")
+			return web.Errorf(http.StatusServiceUnavailable, "temporarily_unavailable", "the cloud's clock is being set: try again in a moment")
 		case errors.Is(err, wire.ErrSignature):
 			return web.Errorf(http.StatusForbidden, "signature", "the report is not signed or sealed by this link's device")
 		case errors.Is(err, wire.ErrMalformed), errors.Is(err, wire.ErrTooBig), errors.Is(err, wire.ErrForeign), errors.Is(err, wire.ErrVersion):

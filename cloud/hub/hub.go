@@ -52,7 +52,10 @@ type Config struct {
 	Root    *ecdsa.PublicKey
 	// UpURL and BrokerURL are where devices reach the cloud.
 	UpURL, BrokerURL string
-	Log              *slog.Logger
+	// Clock says whether a transaction of that time may be signed, and why not;
+	// see clock.Guard. Nil: always.
+	Clock func(time.Time) error
+	Log   *slog.Logger
 }
 
 // A Hub is safe for concurrent use. Run must be running for changes to be sent.
@@ -178,7 +181,7 @@ func (h *Hub) send(ctx context.Context, account cardea.AccountID, p push) (push,
 func (h *Hub) tell(ctx context.Context, account cardea.AccountID, attempt int) (more bool, err error) {
 	var out []outgoing
 	var left []cardea.DeviceID
-	err = h.DB.Update(ctx, func(tx *accountdb.Tx) error {
+	err = h.update(ctx, func(tx *accountdb.Tx) error {
 		out, left = nil, nil
 		links, err := tx.Links(account)
 		if err != nil {
@@ -207,6 +210,18 @@ func (h *Hub) tell(ctx context.Context, account cardea.AccountID, attempt int) (
 		h.Pipe.Kick(device)
 	}
 	return len(out) > 0, nil
+}
+
+// update is a transaction whose time will be signed: the clock must be right.
+func (h *Hub) update(ctx context.Context, f func(*accountdb.Tx) error) error {
+	return h.DB.Update(ctx, func(tx *accountdb.Tx) error {
+		if h.Clock != nil {
+			if err := h.Clock(tx.Now); err != nil {
+				return err
+			}
+		}
+		return f(tx)
+	})
 }
 
 func (h *Hub) appendNews(tx *accountdb.Tx, out []outgoing, link accountdb.Link) ([]outgoing, error) {

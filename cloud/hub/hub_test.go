@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/clock"
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/internal/jose"
@@ -658,5 +659,40 @@ func TestLeavingUntilTheDeviceSaysSo(t *testing.T) {
 	devices, err := h.hub.Devices(t.Context(), h.account.ID)
 	if err != nil || len(devices) != 1 || devices[0].State != hub.StateLeaving {
 		t.Errorf("devices %+v, want one that is leaving: %v", devices, err)
+	}
+}
+
+// While the clock can not be right nothing is signed: no answer, no link, and no
+// push. When it is right again the same report is answered.
+func TestNothingIsSignedByAWrongClock(t *testing.T) {
+	h := newHouse(t)
+	d := h.pair("g1")
+	d.sync()
+	var asked time.Time
+	h.hub.Clock = func(at time.Time) error { asked = at; return clock.ErrClock }
+	report := d.report()
+	if answer, err := h.hub.Handle(t.Context(), report); !errors.Is(err, clock.ErrClock) || answer != nil {
+		t.Errorf("answered %d bytes, %v", len(answer), err)
+	}
+	if time.Since(asked).Abs() > time.Minute {
+		t.Errorf("asked about %s", asked)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/v1/up", bytes.NewReader(report))
+	r.Header.Set("Content-Type", "application/cose")
+	w := httptest.NewRecorder()
+	h.hub.Up().ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Errorf("answered %d, Retry-After %q", w.Code, w.Header().Get("Retry-After"))
+	}
+	key := newKey(t)
+	_, err := h.hub.Join(t.Context(), hub.Joining{
+		Account: h.account.ID, Grant: "g2", Thumbprint: jose.Thumbprint(&key.PublicKey), PublicKey: jose.JWK(&key.PublicKey),
+	})
+	if !errors.Is(err, clock.ErrClock) {
+		t.Errorf("joined: %v", err)
+	}
+	h.hub.Clock = nil
+	if _, err := h.hub.Handle(t.Context(), report); err != nil {
+		t.Errorf("when it is right again: %v", err)
 	}
 }

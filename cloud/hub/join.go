@@ -56,7 +56,7 @@ func (h *Hub) Join(ctx context.Context, j Joining) (Joined, error) {
 	}
 	var link accountdb.Link
 	var first outgoing
-	err = h.DB.Update(ctx, func(tx *accountdb.Tx) (err error) {
+	err = h.update(ctx, func(tx *accountdb.Tx) (err error) {
 		if err := mayJoin(tx, j); err != nil {
 			return err
 		}

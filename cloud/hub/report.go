@@ -84,7 +84,7 @@ type taken struct {
 
 // take is the one transaction in which a report is handled.
 func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
-	err = h.DB.Update(ctx, func(tx *accountdb.Tx) error {
+	err = h.update(ctx, func(tx *accountdb.Tx) error {
 		t = taken{}
 		link, err := tx.Link(up.Link)
 		if err != nil {

@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"agent", "cloud"},
 	{"agent/localapi", "cloud/portal", "cloud/admin"},
 	{"agent/syncer", "agent/session", "cloud/hub"},
-	{"agent/gate", "agent/keys", "agent/client", "cloud/ledger", "cloud/broker", "cloud/token"},
+	{"agent/gate", "agent/keys", "agent/client", "cloud/ledger", "cloud/broker", "cloud/clock", "cloud/token"},
 	{"cloud/catalogue"},
 	{"store/devicedb/devicedbtest", "store/accountdb/accountdbtest"},
 	{"store/devicedb", "store/accountdb", "pairing/issuer", "pairing/qr/qrtest", "pairing/pairingtest"},

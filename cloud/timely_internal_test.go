@@ -1,0 +1,36 @@
+package cloud
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/cardea-id/cardea/cloud/clock"
+	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
+)
+
+// While the clock can not be right, pages are shown and everything else is told
+// to come again.
+func TestTimely(t *testing.T) {
+	boot := time.Hour
+	guard, err := clock.New(t.Context(), clock.Config{DB: accountdbtest.Open(t), Boot: func() time.Duration { return boot }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cloud{log: slog.New(slog.DiscardHandler), clock: guard}
+	h := c.timely(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	ask := func(method string, want int) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(method, "/v1/up", nil))
+		if w.Code != want || (want == http.StatusServiceUnavailable) != (w.Header().Get("Retry-After") != "") {
+			t.Errorf("%s: %d, Retry-After %q, want %d", method, w.Code, w.Header().Get("Retry-After"), want)
+		}
+	}
+	ask(http.MethodPost, http.StatusOK)
+	boot -= time.Minute // as if the wall clock had gone a minute ahead
+	ask(http.MethodPost, http.StatusServiceUnavailable)
+	ask(http.MethodGet, http.StatusOK)
+}
