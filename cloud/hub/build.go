@@ -34,6 +34,9 @@ func (h *Hub) current(tx *accountdb.Tx, link accountdb.Link) (accountdb.Link, er
 	if err != nil {
 		return link, fmt.Errorf("build statement: %w", err)
 	}
+	if err := h.allowedAgain(tx, link, body); err != nil {
+		return link, fmt.Errorf("build statement: %w", err)
+	}
 	encoded, err := fit(body)
 	if err != nil {
 		return link, fmt.Errorf("build statement: %w", err)

@@ -131,6 +131,9 @@ type device struct {
 	have   cardea.Have
 	head   cardea.Position
 	body   cardea.Body
+	held   []cardea.LinkID // by the device; nil: this one
+	boot   cardea.Nonce    // zero: another one with each report
+	away   bool
 }
 
 func (h *house) pair(grant string) *device {
@@ -187,6 +190,13 @@ func (d *device) report() []byte {
 	}
 	rand.Read(up.Nonce[:])
 	rand.Read(up.Boot[:])
+	if !d.boot.IsZero() {
+		up.Boot = d.boot
+	}
+	if d.held != nil {
+		up.Links = d.held
+	}
+	up.Away = d.away
 	sealed, err := wire.SealUp(up, d.signer, d.key)
 	if err != nil {
 		d.t.Fatal(err)

@@ -46,6 +46,7 @@ type Device struct {
 	Created  time.Time
 	LastSeen time.Time // zero if never; to the minute
 	Online   bool
+	ByDay    bool // somebody else uses it now: times are days, and Online is not told
 	Forked   bool
 
 	State     State
@@ -113,6 +114,13 @@ func (h *Hub) device(tx *accountdb.Tx, link accountdb.Link) (Device, error) {
 	}
 	if link.State == accountdb.LinkClosing {
 		d.State = StateLeaving
+	}
+	if err != nil {
+		return d, err
+	}
+	p, err := tx.Presence(link.ID)
+	if p.Away {
+		d.discreet()
 	}
 	return d, err
 }
@@ -191,6 +199,9 @@ func (h *Hub) Unlink(ctx context.Context, account cardea.AccountID, id cardea.Li
 			return err
 		}
 		if err := tx.SetState(id, accountdb.LinkClosing, cardea.NewID[cardea.OrderID]()); err != nil {
+			return err
+		}
+		if err := h.left(tx, link); err != nil {
 			return err
 		}
 		return revoke(tx, link.Grant)

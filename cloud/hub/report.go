@@ -179,11 +179,17 @@ func (h *Hub) consumeEntry(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up,
 		return err
 	}
 	t.changed = true
+	if err := h.forEveryone(tx, *link, up, e); err != nil {
+		return err
+	}
 	if e.Act != cardea.ActUnlink || link.State == accountdb.LinkClosed {
 		return nil
 	}
 	link.State = accountdb.LinkClosed
 	if err := tx.SetState(link.ID, accountdb.LinkClosed, link.CloseOrder); err != nil {
+		return err
+	}
+	if err := h.left(tx, *link); err != nil {
 		return err
 	}
 	return revoke(tx, link.Grant)
@@ -220,7 +226,7 @@ func (h *Hub) confirm(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up) erro
 		return h.jump(tx, link, up.Have.Revision)
 	}
 	if up.Have == link.Have || up.Have.Revision == 0 {
-		return nil
+		return h.attend(tx, link, up, false)
 	}
 	held, err := tx.Statement(link.ID, up.Have.Revision)
 	if err != nil && !errors.Is(err, accountdb.ErrNotFound) {
@@ -233,7 +239,10 @@ func (h *Hub) confirm(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up) erro
 		return h.jump(tx, link, link.Revision)
 	}
 	link.Have, link.Applied, link.LastSeen = up.Have, now, now
-	return tx.DropStatements(link.ID, up.Have.Revision)
+	if err := tx.DropStatements(link.ID, up.Have.Revision); err != nil {
+		return err
+	}
+	return h.attend(tx, link, up, true)
 }
 
 // jump issues the newest content again under a revision above held.

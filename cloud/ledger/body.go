@@ -38,8 +38,24 @@ func identity(tx *accountdb.Tx, account cardea.AccountID) (cardea.Identity, erro
 	return cardea.Identity{Subject: a.Subject, Name: name}, err
 }
 
+// forAll puts what the device's owner denies for all who use it over what stands
+// for one of them. It says that it is so and not whose word it is. Its author's
+// own yes, on this device and in the knowledge of it, ends it.
+func forAll(denials []accountdb.DeviceDenial, link accountdb.Link, c cardea.Consent) cardea.Consent {
+	for _, d := range denials {
+		if d.Key == c.Key && c.Class != cardea.ClassN && (d.Link != link.ID || !c.Given()) {
+			c.Reason, c.ValidUntil, c.Everyone = cardea.ReasonRefused, 0, true
+		}
+	}
+	return c
+}
+
 // consents is what stands for one device. A forked link is given nothing.
 func (l *Ledger) consents(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link, kind cardea.DeviceKind) (out []cardea.Consent, err error) {
+	denials, err := tx.DeviceDenials(link.Device)
+	if err != nil {
+		return nil, err
+	}
 	err = l.fold(tx, link.Account, func(fold *cardea.Consents) {
 		for _, p := range cat.Purposes {
 			if !p.On(kind) {
@@ -51,7 +67,7 @@ func (l *Ledger) consents(tx *accountdb.Tx, cat *cardea.Catalogue, link accountd
 				if link.Forked && c.Given() && c.Class != cardea.ClassN {
 					c.Reason, c.ValidUntil = cardea.ReasonForked, 0
 				}
-				out = append(out, c)
+				out = append(out, forAll(denials, link, c))
 			}
 		}
 	})

@@ -115,6 +115,11 @@ func (l *Ledger) Take(tx *accountdb.Tx, account cardea.AccountID, p Proposal) (c
 	switch p.Act {
 	case cardea.ActDeny, cardea.ActUnlink:
 		return tx.Append(account, e)
+	case cardea.ActLift:
+		if p.OnlyStops {
+			return e, &RejectedError{cardea.RejectedConfirm}
+		}
+		return tx.Append(account, e)
 	case cardea.ActGrant, cardea.ActPrefer:
 	default:
 		return e, &RejectedError{cardea.RejectedUnknown}

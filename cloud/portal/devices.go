@@ -63,11 +63,15 @@ func cardOf(d hub.Device, now time.Time, form string) deviceCard {
 		Link: d.Link.String(), Name: d.Name, Kind: kindOf(d.Kind), Model: d.Model, Serial: d.Serial,
 		Online: d.Online, Leaving: d.State == hub.StateLeaving, Forked: d.Forked, Form: form,
 	}
+	seen, applied := ago, clock
+	if d.ByDay {
+		seen, applied = onDay, onDay
+	}
 	if !d.LastSeen.IsZero() {
-		c.Seen = new(ago(d.LastSeen, now))
+		c.Seen = new(seen(d.LastSeen, now))
 	}
 	if d.State == hub.StateApplied && !d.AppliedAt.IsZero() {
-		c.Applied = new(clock(d.AppliedAt, now))
+		c.Applied = new(applied(d.AppliedAt, now))
 	}
 	switch {
 	case d.StopsBy.After(now):

@@ -40,17 +40,19 @@ func TestDevices(t *testing.T) {
 			{Name: "Car", Kind: "car", State: hub.StateStops, StopsBy: stops, LastSeen: now.Add(-3 * time.Hour)},
 			{Name: "Late car", Kind: "car", State: hub.StateStops, StopsBy: now.Add(-13 * time.Hour), LastSeen: now.AddDate(0, 0, -3)},
 			{Name: "New", Kind: "tv", State: hub.StateWaiting},
+			{Name: "Shared car", Kind: "car", State: hub.StateApplied, ByDay: true, AppliedAt: now.AddDate(0, 0, -1).Truncate(24 * time.Hour), LastSeen: now.Truncate(24 * time.Hour)},
 			{Name: "Going", Kind: "tv", State: hub.StateLeaving, StopsBy: stops},
 		} {
 			h.link(t, account, d)
 		}
 		d := b.get("/devices")
 		for name, want := range map[string]string{
-			"Speaker":  "Speaker Speaker, Mini, serial number ends in 4F2A Last seen Connected now In step Your choices are applied since 11:00 UTC. Unlink",
-			"Car":      "Car Car Last seen 3 hours ago Not in step What you took back stops by 12:15 UTC (in 15 minutes), even if it stays out of reach. Unlink",
-			"Late car": "Late car Car Last seen on 29 Dec 1999 Not in step What you took back has stopped by itself at 31 Dec 1999, 23:00 UTC. It follows when it connects. Unlink",
-			"New":      "New TV Last seen Not yet Not in step It follows when it connects. Unlink",
-			"Going":    "Going TV Last seen Not yet Leaving Unlinked. It forgets you when it next connects, and stops by 12:15 UTC (in 15 minutes).",
+			"Speaker":    "Speaker Speaker, Mini, serial number ends in 4F2A Last seen Connected now In step Your choices are applied since 11:00 UTC. Unlink",
+			"Car":        "Car Car Last seen 3 hours ago Not in step What you took back stops by 12:15 UTC (in 15 minutes), even if it stays out of reach. Unlink",
+			"Late car":   "Late car Car Last seen on 29 Dec 1999 Not in step What you took back has stopped by itself at 31 Dec 1999, 23:00 UTC. It follows when it connects. Unlink",
+			"New":        "New TV Last seen Not yet Not in step It follows when it connects. Unlink",
+			"Shared car": "Shared car Car Last seen today In step Your choices are applied since yesterday. Unlink",
+			"Going":      "Going TV Last seen Not yet Leaving Unlinked. It forgets you when it next connects, and stops by 12:15 UTC (in 15 minutes).",
 		} {
 			if got := textOf(d.card(name)); got != want {
 				t.Errorf("%s:\n got %s\nwant %s", name, got, want)

@@ -73,6 +73,19 @@ func ago(t, now time.Time) moment {
 	return m
 }
 
+// onDay is a moment of which only the day is told.
+func onDay(t, now time.Time) moment {
+	t, now = t.UTC(), now.UTC()
+	m := moment{Datetime: t.Format(time.DateOnly), Text: "on " + t.Format("2 Jan 2006")}
+	switch m.Datetime {
+	case now.Format(time.DateOnly):
+		m.Text = "today"
+	case now.AddDate(0, 0, -1).Format(time.DateOnly):
+		m.Text = "yesterday"
+	}
+	return m
+}
+
 // units of a duration in words, the largest first.
 var units = []struct {
 	d    time.Duration

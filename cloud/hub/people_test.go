@@ -1,0 +1,253 @@
+package hub_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"encoding/base64"
+	"testing"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/internal/jose"
+	"github.com/cardea-id/cardea/store/accountdb"
+	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
+)
+
+const recs = cardea.Key("recommendations/use")
+
+// share links one more account to the device of d, and gives the device of both
+// as each link sees it.
+func (d *device) share(grant string) *device {
+	d.t.Helper()
+	h := *d.house
+	h.account = accountdbtest.Account(d.t, d.db)
+	o := &device{house: &h, signer: d.signer, id: d.id, log: cardea.NewLog()}
+	pub := d.signer.Public().(*ecdsa.PublicKey)
+	joined, err := h.hub.Join(context.Background(), hub.Joining{
+		Account: h.account.ID, Grant: grant, Thumbprint: string(d.id), PublicKey: jose.JWK(pub), Name: "Our car", Kind: "speaker",
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	o.link, o.key = joined.Link, joined.LinkKey
+	sealed, err := base64.RawURLEncoding.DecodeString(joined.Down)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	o.apply(o.open(sealed))
+	d.held = []cardea.LinkID{d.link, o.link}
+	o.held = d.held
+	return o
+}
+
+// family is one device of two accounts that both allow a key. The first is the
+// owner's.
+func family(t *testing.T) (owner, other *device) {
+	h := newHouse(t)
+	owner = h.pair("grant-1")
+	time.Sleep(2 * time.Millisecond) // links are ordered by when they were made
+	other = owner.share("grant-2")
+	for _, d := range []*device{owner, other} {
+		d.decide(cardea.ActGrant, recs, cardea.Scope{})
+		d.sync()
+		d.sync()
+		d.wants(recs, cardea.ReasonGranted)
+	}
+	return owner, other
+}
+
+func (d *device) everyone(t *testing.T, want bool) {
+	t.Helper()
+	if got := d.consent(recs); got.Everyone != want || want && got.Reason != cardea.ReasonRefused {
+		t.Errorf("it stands as %+v, for everyone: want %v", got, want)
+	}
+}
+
+// What the owner denies for all reaches the other link without a word of whose it
+// is, and is no entry in the other account's ledger.
+func TestDeniedForEveryone(t *testing.T) {
+	owner, other := family(t)
+	before, err := other.ledger.Page(context.Background(), other.account.ID, "en")
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner.say(cardea.LogEntry{Act: cardea.ActDeny, Key: recs, Reach: cardea.ReachEveryone})
+	owner.sync()
+	owner.sync()
+	other.sync()
+	owner.everyone(t, true)
+	other.everyone(t, true)
+	after, err := other.ledger.Page(context.Background(), other.account.ID, "en")
+	if err != nil || after.Head != before.Head {
+		t.Errorf("the other's ledger went from %v to %v, %v", before.Head, after.Head, err)
+	}
+	// The other's own yes does not undo it, nor can they lift it.
+	other.decide(cardea.ActGrant, recs, cardea.Scope{Device: other.id})
+	other.say(cardea.LogEntry{Act: cardea.ActLift, Key: recs, Reach: cardea.ReachEveryone})
+	other.sync()
+	other.sync()
+	other.everyone(t, true)
+	// Its author lifts it: the other's yes counts again, the author's no stays.
+	owner.say(cardea.LogEntry{Act: cardea.ActLift, Key: recs, Reach: cardea.ReachEveryone})
+	owner.sync()
+	owner.sync()
+	other.sync()
+	other.wants(recs, cardea.ReasonGranted)
+	owner.everyone(t, false)
+	owner.wants(recs, cardea.ReasonWithdrawn)
+}
+
+// It ends also when its author allows the key on this device again, and with the
+// author's link, however that ends.
+func TestDeniedForEveryoneEnds(t *testing.T) {
+	for how, end := range map[string]func(owner *device){
+		"allowed again": func(owner *device) {
+			owner.decide(cardea.ActGrant, recs, cardea.Scope{Device: owner.id})
+			owner.sync()
+			owner.sync()
+			owner.wants(recs, cardea.ReasonGranted)
+		},
+		"left on the device": func(owner *device) {
+			owner.say(cardea.LogEntry{Act: cardea.ActUnlink})
+			owner.sync()
+		},
+		"unlinked on the page": func(owner *device) {
+			if err := owner.hub.Unlink(context.Background(), owner.account.ID, owner.link); err != nil {
+				owner.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			owner, other := family(t)
+			owner.say(cardea.LogEntry{Act: cardea.ActDeny, Key: recs, Reach: cardea.ReachEveryone})
+			owner.sync()
+			owner.sync()
+			other.sync()
+			other.everyone(t, true)
+			end(owner)
+			other.sync()
+			other.wants(recs, cardea.ReasonGranted)
+		})
+	}
+}
+
+// On a link that is not the first it is the person's own denial; the first is of
+// those the device still holds, whether or not the cloud has heard of the rest.
+func TestOnlyTheOwnerDeniesForEveryone(t *testing.T) {
+	owner, other := family(t)
+	deny := func() {
+		other.say(cardea.LogEntry{Act: cardea.ActDeny, Key: recs, Reach: cardea.ReachEveryone})
+		other.sync()
+		other.sync()
+		owner.sync()
+	}
+	deny()
+	owner.wants(recs, cardea.ReasonGranted)
+	other.wants(recs, cardea.ReasonWithdrawn)
+	other.everyone(t, false)
+	other.held = []cardea.LinkID{other.link}
+	deny()
+	other.everyone(t, true)
+}
+
+// Of a device somebody else uses now, its person is told the day.
+func TestAwayIsSeenByDay(t *testing.T) {
+	owner, other := family(t)
+	owner.pipe.connect(owner.id)
+	look := func(d *device) hub.Device {
+		t.Helper()
+		all, err := d.hub.Devices(context.Background(), d.account.ID)
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%v, %v", all, err)
+		}
+		return all[0]
+	}
+	if d := look(other); !d.Online || d.ByDay {
+		t.Errorf("in use: %+v", d)
+	}
+	other.away = true
+	other.sync()
+	for _, at := range []time.Time{look(other).LastSeen, look(other).AppliedAt} {
+		if !at.Equal(at.Truncate(24 * time.Hour)) {
+			t.Errorf("away, and seen at %v", at)
+		}
+	}
+	if d := look(other); d.Online || !d.ByDay {
+		t.Errorf("away: %+v", d)
+	}
+	if d := look(owner); !d.Online || d.ByDay {
+		t.Errorf("the one who uses it: %+v", d)
+	}
+	other.away = false
+	other.sync()
+	if d := look(other); !d.Online {
+		t.Errorf("back: %+v", d)
+	}
+}
+
+// Two machines with one key take turns to prove what is new. That no device does,
+// however often it boots and whatever of its reports comes late or twice.
+func TestClonedMachinesAreNoticed(t *testing.T) {
+	h := newHouse(t)
+	d := h.pair("grant-1")
+	prove := func(boot byte) []byte {
+		t.Helper()
+		d.boot = cardea.Nonce{boot}
+		for _, act := range []cardea.Act{cardea.ActGrant, cardea.ActDeny} {
+			h.decide(act, recs, cardea.Scope{})
+			d.sync()
+		}
+		proof := d.report()
+		d.sync()
+		return proof
+	}
+	forked := func() bool {
+		t.Helper()
+		all, err := d.hub.Devices(context.Background(), d.account.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all[0].Forked
+	}
+	var old [][]byte
+	for boot := range byte(4) {
+		old = append(old, prove(boot+1), prove(boot+1))
+	}
+	for _, report := range old {
+		if _, err := d.hub.Handle(context.Background(), report); err != nil {
+			t.Fatal(err)
+		}
+	}
+	prove(4)
+	if forked() {
+		t.Fatal("reboots and old reports were taken for a clone")
+	}
+	prove(3) // the machine that ran before
+	if !forked() {
+		t.Error("a boot came back and nobody noticed")
+	}
+}
+
+// An account ends its own links and nobody else's on the same device.
+func TestUnlinkOnlyOnesOwn(t *testing.T) {
+	owner, other := family(t)
+	if err := owner.hub.Unlink(context.Background(), other.account.ID, owner.link); err == nil {
+		t.Error("another's link was ended")
+	}
+	if err := owner.hub.Unlink(context.Background(), other.account.ID, other.link); err != nil {
+		t.Fatal(err)
+	}
+	owner.sync()
+	owner.wants(recs, cardea.ReasonGranted)
+	err := owner.db.View(context.Background(), func(tx *accountdb.Tx) error {
+		l, err := tx.Link(owner.link)
+		if l.State != accountdb.LinkLive {
+			t.Errorf("the owner's link is %s", l.State)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
