@@ -218,8 +218,8 @@ func TestCloudThatTakesNothing(t *testing.T) {
 		if n := len(w.cloud.reported()); n > 20 {
 			t.Errorf("%d reports in ten minutes", n)
 		}
-		w.withdraw(recs, cardea.ReachDevice)
 		before := len(w.cloud.reported())
+		w.withdraw(recs, cardea.ReachDevice)
 		synctest.Wait()
 		if len(w.cloud.reported()) == before {
 			t.Error("a no had to wait")

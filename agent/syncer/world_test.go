@@ -64,7 +64,13 @@ func (n *network) counts() count {
 	return n.count
 }
 
-func (n *network) cut()  { n.set(func() { n.online, n.noHTTP = false, true }) }
+// cut returns when every pipe has noticed: one that missed it would not come up
+// again.
+func (n *network) cut() {
+	n.set(func() { n.online, n.noHTTP = false, true })
+	synctest.Wait()
+}
+
 func (n *network) mend() { n.set(func() { n.online, n.noHTTP = true, false }) }
 
 // A fakePipe is one pipe of an agent.
