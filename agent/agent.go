@@ -18,12 +18,14 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/gate"
 	"github.com/cardea-id/cardea/agent/localapi"
 	"github.com/cardea-id/cardea/agent/session"
 	"github.com/cardea-id/cardea/agent/syncer"
+	"github.com/cardea-id/cardea/agent/tlsclock"
 	"github.com/cardea-id/cardea/internal/mqttlink"
 	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/pairing"
@@ -87,6 +89,9 @@ type agent struct {
 	web  *http.Client
 	gate *gate.Gate
 
+	trust    *tlsclock.Clock
+	believed atomic.Value // cardea.LinkID whose time was believed last
+
 	end context.CancelCauseFunc // of all parts
 
 	resetting sync.Mutex
@@ -94,19 +99,19 @@ type agent struct {
 }
 
 func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
-	trust, err := authorities(c.CAFile)
-	if err != nil {
+	a := &agent{Config: c, log: log}
+	a.gate = gate.New(gate.Config{Path: filepath.Join(c.RunDir, clockFile), Resumes: gate.Resumes(), Log: log})
+	var err error
+	if a.trust, err = c.tlsClock(a.now, log); err != nil {
 		return nil, err
 	}
-	a := &agent{Config: c, log: log}
-	a.web = c.httpClient(trust)
-	a.gate = gate.New(gate.Config{Path: filepath.Join(c.RunDir, clockFile), Log: log})
+	a.web = c.httpClient(a.trust)
 	broker := mqttlink.Config{
-		Device: string(st.key.ID()), Subscribe: wire.DownTopic(st.key.ID()), TLS: trust, Plain: !c.secure(), Log: log,
+		Device: string(st.key.ID()), Subscribe: wire.DownTopic(st.key.ID()), Plain: !c.secure(), Log: log,
 	}
 	a.syncer, err = syncer.New(syncer.Config{
 		DB: st.db, Gate: a.gate, Signer: st.key, HTTP: a.web, Log: log,
-		Silence: c.PostAfter, MaxInterval: c.MaxInterval,
+		Silence: c.PostAfter, MaxInterval: c.MaxInterval, Believe: a.believe,
 		Connect: func(url, issuer string, up func(), message func([]byte)) syncer.Pipe {
 			return a.pipe(broker, url, issuer, up, message)
 		},
@@ -170,7 +175,7 @@ func (a *agent) run(ctx context.Context, l net.Listener) error {
 // pipe connects to a link's broker with the device's own token, which only the
 // configured issuer gives.
 func (a *agent) pipe(c mqttlink.Config, url, issuer string, up func(), message func([]byte)) syncer.Pipe {
-	c.URL, c.OnUp, c.OnMessage = url, up, message
+	c.URL, c.OnUp, c.OnMessage, c.TLS = url, up, message, a.trust.TLS(hostName(url))
 	c.Password = func(ctx context.Context, fresh bool) (string, error) {
 		if issuer != a.Issuer {
 			return "", session.ErrIssuer
@@ -179,6 +184,26 @@ func (a *agent) pipe(c mqttlink.Config, url, issuer string, up func(), message f
 		return token.Reveal(), err
 	}
 	return mqttlink.New(c)
+}
+
+// now is the time that certificates are judged at: that of the link whose time
+// was last believed. An agent that was restarted waits for an answer.
+func (a *agent) now() cardea.Now {
+	link, _ := a.believed.Load().(cardea.LinkID)
+	return a.gate.ClockOf(link)
+}
+
+// believe says whether the time of a cloud's answer may be used. Only the
+// configured issuer's decides which certificates count.
+func (a *agent) believe(answer syncer.Answer) error {
+	own := answer.Issuer == a.Issuer
+	err := a.trust.Believe(tlsclock.Answer{
+		Time: answer.Time, Sent: answer.Sent, Known: a.gate.ClockOf(answer.Link), TLS: answer.TLS, Other: !own,
+	})
+	if err == nil && own {
+		a.believed.Store(answer.Link)
+	}
+	return err
 }
 
 // joined puts a new link in force.

@@ -2,14 +2,20 @@ package agent
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/gate"
+	"github.com/cardea-id/cardea/agent/tlsclock"
 )
 
 // Times of the way to the issuer.
@@ -18,30 +24,53 @@ const (
 	callTimeout = 45 * time.Second // longer than the longest held poll
 )
 
-// authorities is the TLS configuration for the issuer and the broker.
-func authorities(file string) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
+// authorities reads who may vouch for the issuer and the broker; a nil pool is
+// the system's.
+func authorities(file string) (*x509.CertPool, []*x509.Certificate, error) {
 	if file == "" {
-		return c, nil
+		return nil, nil, nil
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("ca_file: %w", err)
+		return nil, nil, fmt.Errorf("ca_file: %w", err)
 	}
-	c.RootCAs = x509.NewCertPool()
-	if !c.RootCAs.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%w: ca_file: no certificate in %s", ErrConfig, file)
+	pool, list := x509.NewCertPool(), []*x509.Certificate(nil)
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%w: ca_file: %s: %w", ErrConfig, file, err)
+		}
+		pool.AddCert(cert)
+		list = append(list, cert)
 	}
-	return c, nil
+	if len(list) == 0 {
+		return nil, nil, fmt.Errorf("%w: ca_file: no certificate in %s", ErrConfig, file)
+	}
+	return pool, list, nil
+}
+
+// tlsClock judges the certificates of the issuer and the broker, by the time of
+// the links this issuer made.
+func (c Config) tlsClock(now func() cardea.Now, log *slog.Logger) (*tlsclock.Clock, error) {
+	pool, list, err := authorities(c.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return tlsclock.New(tlsclock.Config{
+		Now: now, Boot: gate.BootTime, Path: filepath.Join(c.StateDir, goodFile), Roots: pool, Authorities: list, Log: log,
+	}), nil
 }
 
 // httpClient speaks to the issuer, at ConnectTo if that is set.
-func (c Config) httpClient(trust *tls.Config) *http.Client {
+func (c Config) httpClient(trust *tlsclock.Clock) *http.Client {
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	t := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         dialer.DialContext,
-		TLSClientConfig:     trust,
+		TLSClientConfig:     trust.TLS(hostName(c.Issuer)),
 		TLSHandshakeTimeout: dialTimeout,
 		IdleConnTimeout:     time.Minute,
 		MaxIdleConnsPerHost: 2,
@@ -57,6 +86,15 @@ func (c Config) httpClient(trust *tls.Config) *http.Client {
 		}
 	}
 	return &http.Client{Transport: t, Timeout: callTimeout}
+}
+
+// hostName is whom the server of a URL must prove to be.
+func hostName(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // hostPort is the address net/http connects to for a URL.

@@ -17,6 +17,7 @@ const (
 	keyFile   = "device.key"
 	dbFile    = "device.db"
 	clockFile = "clock.json"
+	goodFile  = "last-known-good" // of the time
 )
 
 // A state is what the device keeps, open.

@@ -79,15 +79,7 @@ func (c *cloud) open(ctx context.Context) error {
 }
 
 func (c *cloud) openDatabase(ctx context.Context) error {
-	path, err := c.config.dataFile("cloud.db")
-	if err != nil {
-		return err
-	}
-	keyPath, err := c.config.dataFile("master.key")
-	if err != nil {
-		return err
-	}
-	master, err := masterKey(keyPath, path)
+	path, master, err := c.config.database()
 	if err != nil {
 		return err
 	}
@@ -97,6 +89,7 @@ func (c *cloud) openDatabase(ctx context.Context) error {
 	if c.clock, err = clock.New(ctx, clock.Config{DB: c.db, Log: c.log}); err != nil {
 		return err
 	}
+	tellReplay(ctx, c.log, c.db.Replayed())
 	c.keys, err = token.Open(ctx, c.config.Issuer, c.db.Secrets())
 	return err
 }

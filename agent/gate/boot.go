@@ -2,6 +2,8 @@ package gate
 
 import (
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,4 +27,61 @@ func BootID() string {
 		return ""
 	}
 	return strings.TrimSpace(string(text))
+}
+
+// Where the kernel counts the suspends it came back from, and where its
+// real-time clocks are.
+const (
+	suspendsFile = "/sys/power/suspend_stats/success"
+	rtcFolder    = "/sys/class/rtc"
+)
+
+// Resumes is for Config.Resumes: it counts how often this machine came back from
+// a suspend, or is nil where CLOCK_BOOTTIME counts the time in suspend or there
+// is no suspend. The kernel counts it by a clock that does not stop or by an
+// RTC; a machine that has neither learns nothing from its boot clock.
+func Resumes() func() uint64 {
+	count, ok := readCount(suspendsFile)
+	if !ok {
+		return nil
+	}
+	var mono unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) != nil {
+		return nil
+	}
+	rtcs, _ := filepath.Glob(filepath.Join(rtcFolder, "rtc*")) // the pattern is well formed
+	if countsSuspend(BootTime()-time.Duration(mono.Nano()), count, len(rtcs) > 0) {
+		return nil
+	}
+	return countFrom(suspendsFile)
+}
+
+// countsSuspend reports whether the boot clock goes on in suspend: ahead is what
+// it has more than the clock that does not, after so many suspends. Before the
+// first one the RTC tells.
+func countsSuspend(ahead time.Duration, suspends uint64, rtc bool) bool {
+	if suspends > 0 {
+		return ahead > 10*time.Millisecond
+	}
+	return rtc
+}
+
+// countFrom reads a counter of the kernel's each time it is asked. One that can
+// not be read any more has moved.
+func countFrom(path string) func() uint64 {
+	return func() uint64 {
+		if n, ok := readCount(path); ok {
+			return n
+		}
+		return 1<<64 - 1
+	}
+}
+
+func readCount(path string) (n uint64, ok bool) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, false
+	}
+	n, err = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	return n, err == nil
 }

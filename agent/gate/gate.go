@@ -8,7 +8,8 @@
 // Time is the cloud's time in its last answer to a nonce, plus the boot clock
 // since that nonce was sent; each link goes by its own cloud. Such an [Anchor]
 // outlives the agent in the run directory, but never the boot: after one,
-// whatever needs the time is denied until the cloud has answered.
+// whatever needs the time is denied until the cloud has answered. Where the boot
+// clock may stand still in suspend, it outlives no suspend either.
 package gate
 
 import (
@@ -32,6 +33,11 @@ type Config struct {
 	// BootID names the boot in which Boot counts; by default the kernel's.
 	BootID string
 
+	// Resumes counts how often the device came back from a suspend that Boot
+	// may have missed: when it moves, the time is not known any more. Nil for a
+	// Boot that misses none; see Resumes.
+	Resumes func() uint64
+
 	// Path is the file that keeps the anchors, in a folder that does not
 	// outlive the boot, such as /run/cardea. Empty: a restart of the agent
 	// forgets the time.
@@ -53,23 +59,28 @@ type State struct {
 
 // An Anchor ties the boot clock to the cloud's: the cloud said Time in answer to
 // a nonce that was sent at At, and that what it stated may be relied on until
-// Lease.
+// Lease. Resumes is what Config.Resumes counted at At.
 type Anchor struct {
-	Time  cardea.Millis `json:"time"`
-	At    time.Duration `json:"at"` // on the boot clock
-	Lease cardea.Millis `json:"lease"`
+	Time    cardea.Millis `json:"time"`
+	At      time.Duration `json:"at"` // on the boot clock
+	Lease   cardea.Millis `json:"lease"`
+	Resumes uint64        `json:"resumes,omitzero"`
 }
 
 // IsZero reports whether there is no anchor: the time is not known.
 func (a Anchor) IsZero() bool { return a == Anchor{} }
 
-// now is the cloud's time when the boot clock shows boot.
-func (a Anchor) now(boot time.Duration) cardea.Now {
-	if a.IsZero() || boot < a.At {
+// now is the cloud's time when the boot clock shows boot, after that many
+// resumes.
+func (a Anchor) now(boot time.Duration, resumes uint64) cardea.Now {
+	if a.IsZero() || boot < a.At || resumes != a.Resumes {
 		return cardea.Now{}
 	}
 	return cardea.Now{Time: a.Time.Add(boot - a.At), Synced: true}
 }
+
+// now is what an anchor says of the present.
+func (g *Gate) now(a Anchor) cardea.Now { return a.now(g.cfg.Boot(), g.Resumes()) }
 
 // A Gate is safe for concurrent use.
 type Gate struct {
@@ -127,7 +138,7 @@ func New(cfg Config) *Gate {
 // Decide answers for whoever uses the device now.
 func (g *Gate) Decide(q cardea.Query) cardea.Answer {
 	l := g.held.Load().active
-	return cardea.Decide(l.view, l.anchor.now(g.cfg.Boot()), q)
+	return cardea.Decide(l.view, g.now(l.anchor), q)
 }
 
 // DecideFor answers for one link, active or not: data that was collected for
@@ -137,24 +148,32 @@ func (g *Gate) DecideFor(id cardea.LinkID, q cardea.Query) cardea.Answer {
 	if l == nil {
 		l = unknown
 	}
-	return cardea.Decide(l.view, l.anchor.now(g.cfg.Boot()), q)
+	return cardea.Decide(l.view, g.now(l.anchor), q)
 }
 
 // Clock is what is known of the time, to whoever uses the device now.
 func (g *Gate) Clock() cardea.Now {
-	return g.held.Load().active.anchor.now(g.cfg.Boot())
+	return g.now(g.held.Load().active.anchor)
 }
 
 // ClockOf is what is known of a link's time.
 func (g *Gate) ClockOf(id cardea.LinkID) cardea.Now {
 	if l := g.held.Load().links[id]; l != nil {
-		return l.anchor.now(g.cfg.Boot())
+		return g.now(l.anchor)
 	}
 	return cardea.Now{}
 }
 
 // Boot is what the boot clock shows.
 func (g *Gate) Boot() time.Duration { return g.cfg.Boot() }
+
+// Resumes counts the suspends that the boot clock may have missed.
+func (g *Gate) Resumes() uint64 {
+	if g.cfg.Resumes == nil {
+		return 0
+	}
+	return g.cfg.Resumes()
+}
 
 // BootID names this boot.
 func (g *Gate) BootID() string { return g.cfg.BootID }
@@ -223,13 +242,35 @@ func (g *Gate) Renew(id cardea.LinkID, a Anchor) {
 		return
 	}
 	after := newLink(before.state, a)
-	if boot := g.cfg.Boot(); before.answersAs(after, boot) {
+	if before.answersAs(after, g.cfg.Boot(), g.Resumes()) {
 		g.replace(id, after)
 	} else {
 		g.publish(func(h *held) { h.links[id] = after })
 	}
 	g.save(id, after.state, a)
 }
+
+// Shorten lets everything end by d sooner, until the cloud answers: the wall
+// clock went ahead of the boot clock, which may have stood still. Whoever sets
+// the clock can only stop things.
+func (g *Gate) Shorten(d time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.publish(func(h *held) {
+		for id, l := range h.links {
+			if a := l.anchor; !a.IsZero() {
+				a.At -= min(d, maxShorten)
+				h.links[id] = &link{view: l.view, state: l.state, anchor: a}
+			}
+		}
+	})
+	for id, l := range g.held.Load().links {
+		g.save(id, l.state, l.anchor)
+	}
+}
+
+// maxShorten is longer than anything is given, and keeps sums from overflowing.
+const maxShorten = 10 * 365 * 24 * time.Hour
 
 // Remove forgets a link.
 func (g *Gate) Remove(id cardea.LinkID) uint64 {
@@ -308,16 +349,17 @@ func newLink(s State, a Anchor) *link {
 
 // answersAs reports whether both give every key the same answer at this moment,
 // apart from how long it counts.
-func (l *link) answersAs(o *link, boot time.Duration) bool {
+func (l *link) answersAs(o *link, boot time.Duration, resumes uint64) bool {
+	before, after := l.anchor.now(boot, resumes), o.anchor.now(boot, resumes)
 	for _, c := range l.state.Consents {
 		for _, use := range []cardea.Use{cardea.UseCollect, cardea.UseLocal, cardea.UseEgress} {
 			q := cardea.Query{Key: c.Key, Use: use}
-			a := cardea.Decide(l.view, l.anchor.now(boot), q)
-			b := cardea.Decide(o.view, o.anchor.now(boot), q)
+			a := cardea.Decide(l.view, before, q)
+			b := cardea.Decide(o.view, after, q)
 			if a.Verdict != b.Verdict || a.Reason != b.Reason {
 				return false
 			}
 		}
 	}
-	return l.anchor.IsZero() == o.anchor.IsZero()
+	return before.Synced == after.Synced
 }

@@ -111,13 +111,16 @@ func (c *call) permit(on ...object) error {
 	return c.s.permit(c.r.Context(), c.caller, c.route, on...)
 }
 
-// read decodes the body, in readTimeout at most.
+// read decodes the body, in readTimeout at most. The deadline stays where that
+// fails: the server reads what is left of the body before it answers.
 func (c *call) read(v any) error {
 	rc := http.NewResponseController(c.w)
 	rc.SetReadDeadline(time.Now().Add(readTimeout))
-	err := web.ReadJSON(c.w, c.r, v)
+	if err := web.ReadJSON(c.w, c.r, v); err != nil {
+		return err
+	}
 	rc.SetReadDeadline(time.Time{})
-	return err
+	return nil
 }
 
 // query reads the query, in which only the named parameters may stand, each

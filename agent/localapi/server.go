@@ -16,7 +16,7 @@ import (
 
 // Times of the server.
 const (
-	readTimeout  = 5 * time.Second  // for headers, and again for a body
+	readTimeout  = 5 * time.Second  // for a request, and again for a body that is read
 	writeTimeout = 30 * time.Second // for an answer; a watch has its own
 	idleTimeout  = 2 * time.Minute
 	closeTimeout = 2 * time.Second // for answers under way when the agent stops
@@ -65,11 +65,11 @@ func New(c Config) *Server {
 // closes l. It returns nil after ctx ended.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
-		Handler:           s.handler,
-		ReadHeaderTimeout: readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    8 << 10,
+		Handler:        s.handler,
+		ReadTimeout:    readTimeout, // also of a body nobody reads
+		WriteTimeout:   writeTimeout,
+		IdleTimeout:    idleTimeout,
+		MaxHeaderBytes: 8 << 10,
 
 		DisableGeneralOptionsHandler: true,                                              // which would answer strangers
 		BaseContext:                  func(net.Listener) context.Context { return ctx }, // ends watches

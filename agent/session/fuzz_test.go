@@ -44,6 +44,6 @@ func FuzzAudiences(f *testing.F) {
 	f.Add("eyJhbGciOiJub25lIn0.eyJhdWQiOiJhIn0.")
 	f.Add("a.eyJhdWQiOlsiYSIsImIiXX0.b")
 	f.Fuzz(func(t *testing.T, token string) {
-		audiences(pairing.Secret(token))
+		audiences(pairing.Secret(token), "c")
 	})
 }

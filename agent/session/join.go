@@ -57,7 +57,9 @@ func (s *Session) join(a *attempt, p devicedb.Pairing, got time.Duration) {
 }
 
 func (s *Session) joined(a *attempt, l devicedb.Link, down []byte, t pairing.Tokens, got time.Duration) {
-	s.remember(tokenKey{link: l.ID}, t, got)
+	if s.forAudience(t, "") == nil {
+		s.remember(tokenKey{link: l.ID}, t, got)
+	}
 	if s.cfg.Joined != nil { // in force before anybody reads "linked"
 		s.cfg.Joined(l.ID, down)
 	}

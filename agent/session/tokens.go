@@ -1,13 +1,13 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -204,39 +204,45 @@ func (s *Session) held(link cardea.LinkID) (pairing.Tokens, error) {
 	return s.cfg.DB.Tokens(link)
 }
 
-// forAudience refuses a token for another audience than the one asked for: a
-// program that may speak to one service must not get what opens another. The
-// token came from the server itself, so reading it is enough.
+// forAudience refuses a token that is for another audience than the one asked
+// for, or for another beside it: a program that may speak to one service must
+// not get what opens another. The token came from the server itself, so reading
+// it is enough. One that can not be read is taken to be for the issuer.
 func (s *Session) forAudience(t pairing.Tokens, audience string) error {
-	if audience == "" || slices.Contains(audiences(t.AccessToken), audience) {
-		return nil
+	for _, a := range audiences(t.AccessToken, s.cfg.Client.Issuer) {
+		if a != cmp.Or(audience, s.cfg.Client.Issuer) {
+			return ErrAudience
+		}
 	}
-	return ErrAudience
+	return nil
 }
 
-// audiences reads the "aud" claim (RFC 9068, Section 2.2), nothing of a token
-// that is opaque.
-func audiences(token pairing.Secret) []string {
+// audiences reads the "aud" claim (RFC 9068, Section 2.2); of a token that is
+// opaque or names nobody it is the issuer.
+func audiences(token pairing.Secret, issuer string) []string {
+	unread := []string{issuer}
 	parts := strings.Split(token.Reveal(), ".")
 	if len(parts) != 3 {
-		return nil
+		return unread
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		return nil
+		return unread
 	}
 	var claims struct {
 		Audience json.RawMessage `json:"aud"`
 	}
 	if json.Unmarshal(payload, &claims) != nil {
-		return nil
+		return unread
 	}
 	var one string
-	if json.Unmarshal(claims.Audience, &one) == nil {
+	if json.Unmarshal(claims.Audience, &one) == nil && one != "" {
 		return []string{one}
 	}
 	var many []string
-	json.Unmarshal(claims.Audience, &many) // what is neither names nobody
+	if json.Unmarshal(claims.Audience, &many) != nil || len(many) == 0 {
+		return unread
+	}
 	return many
 }
 

@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"maps"
@@ -30,12 +31,15 @@ const (
 	RefusedRenewal     Refusal = "renewal"     // of a statement that is not held
 	RefusedClosed      Refusal = "closed"      // closes a link, and answers no report
 	RefusedStore       Refusal = "store"       // could not be kept
+	RefusedTime        Refusal = "time"        // its time is not believed; what it states counts
 )
 
-// An arrival is a payload and the pipe it came through, nil for an HTTP answer.
+// An arrival is a payload and the pipe it came through, nil for an HTTP answer,
+// with how the connection was protected.
 type arrival struct {
 	payload []byte
 	pipe    *pipe
+	tls     *tls.ConnectionState
 }
 
 // receive takes one message.
@@ -70,6 +74,9 @@ func (s *Syncer) judge(m arrival) {
 		return
 	}
 	answer := !l.nonce.IsZero() && d.Nonce == l.nonce
+	if answer && !d.Closed {
+		answer = s.believe(l, d, m)
+	}
 	if why := objection(l.Link, d, answer); why != "" {
 		s.refuse(why, id, nil)
 		return
@@ -79,6 +86,28 @@ func (s *Syncer) judge(m arrival) {
 		return
 	}
 	s.apply(l, d, signed, answer, m.pipe)
+}
+
+// believe reports whether an answer's time may be used. One that is not believed
+// is no answer: the connection it came by is made anew, and the cloud is asked
+// again. s.mu is held.
+func (s *Syncer) believe(l *link, d cardea.Down, m arrival) bool {
+	if s.cfg.Believe == nil {
+		return true
+	}
+	err := s.cfg.Believe(Answer{Link: l.ID, Issuer: l.Issuer, Time: d.Time, Sent: l.sent, TLS: m.tls})
+	if err == nil {
+		return true
+	}
+	s.refuse(RefusedTime, l.ID, err)
+	if m.pipe != nil {
+		m.pipe.Drop()
+	} else {
+		s.cfg.HTTP.CloseIdleConnections()
+	}
+	l.nonce, l.bytes = cardea.Nonce{}, nil
+	l.due = s.cfg.Gate.Boot() + l.backoff()
+	return false
 }
 
 // refuse counts a message that changes nothing. s.mu is held.
@@ -145,7 +174,7 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 	}
 	now := s.cfg.Gate.Boot()
 	if answer && !forked {
-		s.cfg.Gate.Renew(l.ID, gate.Anchor{Time: d.Time, At: l.sent, Lease: d.Lease})
+		s.cfg.Gate.Renew(l.ID, gate.Anchor{Time: d.Time, At: l.sent, Lease: d.Lease, Resumes: l.resumes})
 	}
 	if answer {
 		l.nonce, l.bytes = cardea.Nonce{}, nil

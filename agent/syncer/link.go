@@ -25,10 +25,11 @@ type link struct {
 	// unsaved are denials the disk did not take; they go with the next write.
 	unsaved []cardea.LogEntry
 
-	nonce cardea.Nonce  // of the last report; zero once it was answered
-	sent  time.Duration // when, on the boot clock
-	bytes []byte        // the report itself, for who answers "unknown"
-	said  uint64        // the log's last number when it was made
+	nonce   cardea.Nonce  // of the last report; zero once it was answered
+	sent    time.Duration // when, on the boot clock
+	resumes uint64        // as counted then
+	bytes   []byte        // the report itself, for who answers "unknown"
+	said    uint64        // the log's last number when it was made
 }
 
 // An outbox is when and which way something is to be sent, on the boot clock.

@@ -3,6 +3,7 @@ package syncer
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -71,8 +72,12 @@ func (s *Syncer) open(broker, issuer string) {
 	now := s.cfg.Gate.Boot()
 	p := &pipe{cancel: cancel, since: now, dropped: now - dropAtMost}
 	p.Pipe = s.cfg.Connect(broker, issuer, func() { s.pipeUp(broker, p) }, func(payload []byte) {
+		m := arrival{payload: payload, pipe: p}
+		if secured, ok := p.Pipe.(interface{ TLS() *tls.ConnectionState }); ok {
+			m.tls = secured.TLS()
+		}
 		select {
-		case s.inbound <- arrival{payload, p}:
+		case s.inbound <- m:
 		case <-ctx.Done():
 		}
 	})
@@ -194,7 +199,7 @@ func (s *Syncer) seal(l *link, now time.Duration) [][]byte {
 		s.cfg.Log.Error("a report can not be made", "link", l.ID, "err", err)
 		return nil
 	}
-	l.nonce, l.sent, l.bytes, l.said = up.Nonce, now, sealed, l.lastNumber()
+	l.nonce, l.sent, l.resumes, l.bytes, l.said = up.Nonce, now, s.cfg.Gate.Resumes(), sealed, l.lastNumber()
 	return [][]byte{sealed}
 }
 
@@ -213,9 +218,9 @@ func (s *Syncer) send(m sending) {
 		s.wg.Go(func() {
 			defer m.post.cancel()
 			for i, payload := range m.payloads {
-				body, err := s.exchange(m.ctx, m.url, payload)
+				body, state, err := s.exchange(m.ctx, m.url, payload)
 				select {
-				case s.posted <- posted{m, body, err, err != nil || i == len(m.payloads)-1}:
+				case s.posted <- posted{m, body, state, err, err != nil || i == len(m.payloads)-1}:
 				case <-s.ctx.Done():
 				}
 				if err != nil {
@@ -244,37 +249,38 @@ func (s *Syncer) pipeDown(m sending) {
 type posted struct {
 	sending
 	body []byte
+	tls  *tls.ConnectionState
 	err  error
 	last bool // of its reports
 }
 
 // exchange posts one report and reads the answer: a statement, a renewal, or the
 // signed word that the link is unknown.
-func (s *Syncer) exchange(ctx context.Context, url string, payload []byte) ([]byte, error) {
+func (s *Syncer) exchange(ctx context.Context, url string, payload []byte) ([]byte, *tls.ConnectionState, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(payload))
 	if err != nil {
-		return nil, fmt.Errorf("post report: %w", err)
+		return nil, nil, fmt.Errorf("post report: %w", err)
 	}
 	req.Header.Set("Content-Type", mediaCOSE)
 	res, err := s.cfg.HTTP.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("post report: %w", err)
+		return nil, nil, fmt.Errorf("post report: %w", err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, cardea.MaxMessageBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("post report: %w", err)
+		return nil, nil, fmt.Errorf("post report: %w", err)
 	}
 	if known := res.StatusCode == http.StatusOK || res.StatusCode == http.StatusNotFound; !known || res.Header.Get("Content-Type") != mediaCOSE {
-		return nil, fmt.Errorf("post report: answered %d %q", res.StatusCode, res.Header.Get("Content-Type"))
+		return nil, nil, fmt.Errorf("post report: answered %d %q", res.StatusCode, res.Header.Get("Content-Type"))
 	}
-	return body, nil
+	return body, res.TLS, nil
 }
 
 // answered takes the end of a post. What it failed to bring is asked for again.
 func (s *Syncer) answered(p posted) {
 	if p.err == nil {
-		s.receive(arrival{payload: p.body})
+		s.receive(arrival{payload: p.body, tls: p.tls})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

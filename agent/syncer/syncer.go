@@ -24,6 +24,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -76,12 +77,28 @@ type Config struct {
 	Silence time.Duration
 	Down    time.Duration
 
+	// Believe is asked whether the time of an answer may be used. An error is
+	// why not: what the answer states counts all the same, but it moves no clock,
+	// and the cloud is asked again over another connection. Nil believes all.
+	Believe func(Answer) error
+
 	// MaxInterval is how long the cloud is not asked at most, whatever the
 	// statement would allow; 6 h by default.
 	MaxInterval time.Duration
 
 	// Log gets what was refused and what changed; by default nothing is logged.
 	Log *slog.Logger
+}
+
+// An Answer is the time a cloud gave in answer to a nonce.
+type Answer struct {
+	Link   cardea.LinkID
+	Issuer string
+	Time   cardea.Millis
+	Sent   time.Duration // the nonce, on the boot clock
+	// TLS is the connection it came by, one pointer a connection; nil if it was
+	// not protected.
+	TLS *tls.ConnectionState
 }
 
 // Bounds of the loop.
@@ -198,12 +215,10 @@ func (s *Syncer) Run(ctx context.Context) error {
 	s.ctx = ctx
 	s.connect()
 	s.mu.Unlock()
-	began, boot := time.Now(), s.cfg.Gate.Boot()
+	began := time.Now()
+	last := s.clocks(began)
 	for ctx.Err() == nil {
-		if slept := s.cfg.Gate.Boot() - boot - time.Since(began); slept > suspend {
-			began, boot = time.Now(), s.cfg.Gate.Boot()
-			s.resumed()
-		}
+		last = s.watchClocks(last, s.clocks(began))
 		timer := time.NewTimer(s.sendDue())
 		select {
 		case <-ctx.Done():

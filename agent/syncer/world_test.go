@@ -182,17 +182,19 @@ func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 type world struct {
 	*network
 	*syncer.Syncer
-	t     *testing.T
-	key   *ecdsa.PrivateKey
-	db    *devicedb.DB
-	gate  *gate.Gate
-	peer  *peer
-	dir   string
-	boot  string
-	ahead atomic.Int64 // of the boot clock, by suspend
-	begun time.Time
-	logs  locked
-	stop  func()
+	t       *testing.T
+	key     *ecdsa.PrivateKey
+	db      *devicedb.DB
+	gate    *gate.Gate
+	peer    *peer
+	dir     string
+	boot    string
+	ahead   atomic.Int64  // of the boot clock, by suspend
+	slept   atomic.Uint64 // suspends the boot clock has missed
+	believe func(syncer.Answer) error
+	begun   time.Time
+	logs    locked
+	stop    func()
 }
 
 // A locked buffer takes the log.
@@ -230,12 +232,18 @@ func (w *world) start() {
 	w.db = devicedbtest.OpenAt(w.t, filepath.Join(w.dir, "device.db"))
 	w.gate = gate.New(gate.Config{
 		Boot:   func() time.Duration { return time.Hour + time.Since(w.begun) + time.Duration(w.ahead.Load()) },
-		BootID: w.boot, Path: filepath.Join(w.dir, "clock"),
+		BootID: w.boot, Path: filepath.Join(w.dir, "clock"), Resumes: w.slept.Load,
 	})
 	s, err := syncer.New(syncer.Config{
 		DB: w.db, Gate: w.gate, Signer: w.key, HTTP: &http.Client{Transport: w.network},
 		Connect: func(_, _ string, up func(), message func([]byte)) syncer.Pipe {
 			return &fakePipe{net: w.network, up: up, message: message}
+		},
+		Believe: func(a syncer.Answer) error {
+			if w.believe == nil {
+				return nil
+			}
+			return w.believe(a)
 		},
 		Log: slog.New(slog.NewTextHandler(&w.logs, nil)),
 	})

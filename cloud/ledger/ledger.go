@@ -226,6 +226,9 @@ func (l *Ledger) prefer(tx *accountdb.Tx, account cardea.AccountID, e cardea.Ent
 	if err := tx.Settle(account, e); err != nil {
 		return e, err
 	}
+	if def.Privacy && value == def.Protective { // a denial by another name
+		tx.Stop(account, e)
+	}
 	return e, l.fits(tx, account)
 }
 

@@ -2,9 +2,13 @@
 // and the pipe to the devices, in one process.
 //
 //	cardea-cloud [-config /etc/cardea/cloud.toml] [-debug] [-check]
+//	cardea-cloud [-config ...] backup FILE
+//	cardea-cloud [-config ...] restore FILE
 //
 // It ends cleanly on SIGINT and SIGTERM. The configuration's fields are
-// described at cloud.Config.
+// described at cloud.Config. backup copies the database to a new file, also
+// while the cloud runs; restore puts such a copy in its place, only while it
+// does not. See docs/backup.md.
 package main
 
 import (
@@ -46,8 +50,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 {
+	task, known := tasks[flags.Arg(0)]
+	switch {
+	case flags.NArg() > 0 && !known:
 		return fmt.Errorf("unexpected argument %q: everything is set in the configuration file", flags.Arg(0))
+	case known && flags.NArg() != 2:
+		return fmt.Errorf("%s: name one file", flags.Arg(0))
 	}
 	var c cloud.Config
 	if err := config.Load(*path, &c); err != nil {
@@ -61,5 +69,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if *debug {
 		level = slog.LevelDebug
 	}
-	return cloud.Run(ctx, c, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})))
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	if known {
+		return task(ctx, c, flags.Arg(1), log)
+	}
+	return cloud.Run(ctx, c, log)
+}
+
+// tasks are what is done instead of running the cloud.
+var tasks = map[string]func(context.Context, cloud.Config, string, *slog.Logger) error{
+	"backup": cloud.Backup, "restore": cloud.Restore,
 }

@@ -42,6 +42,8 @@ func TestRunRefuses(t *testing.T) {
 	}
 	bad("a flag nobody knows", "-port", "-port", "80")
 	bad("an argument", "unexpected argument", "start")
+	bad("a backup to nowhere", "name one file", "backup")
+	bad("two files to restore", "name one file", "restore", "a", "b")
 	bad("no file", "no such file", "-config", filepath.Join(dir, "none"))
 	bad("a misspelt field", "isuer", "-config", write(t, `isuer = "https://id.example.com"`))
 	bad("no TOML", "parse configuration", "-config", write(t, `issuer: x`))
@@ -95,27 +97,54 @@ func (l *lines) String() string {
 
 var listening = regexp.MustCompile(`listen=(127\.0\.0\.1:\d+)`)
 
-// TestRunAndStop starts the cloud twice over one folder.
-func TestRunAndStop(t *testing.T) {
-	path := write(t, fmt.Sprintf(`
+// A running cloud is what a test does things beside.
+type running struct {
+	addr string
+	said *lines
+	stop func()
+}
+
+func launch(t *testing.T, path string) running {
+	t.Helper()
+	r := running{said: new(lines)}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, []string{"-config", path}, io.Discard, r.said) }()
+	r.stop = func() {
+		t.Helper()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("%v\n%s", err, r.said.String())
+		}
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if addr := listening.FindStringSubmatch(r.said.String()); addr != nil {
+			r.addr = addr[1]
+			return r
+		}
+		if time.Now().After(end) {
+			t.Fatalf("never ready:\n%s", r.said.String())
+		}
+	}
+}
+
+func example(t *testing.T) string {
+	t.Helper()
+	return write(t, fmt.Sprintf(`
 issuer = "http://127.0.0.1:8080"
 listen = "127.0.0.1:0"
 mqtt_listen = "127.0.0.1:0"
 data_dir = %q
 catalogue = "../../testdata/catalogue.yaml"
 `, filepath.Join(t.TempDir(), "data")))
+}
+
+// TestRunAndStop starts the cloud twice over one folder.
+func TestRunAndStop(t *testing.T) {
+	path := example(t)
 	for range 2 {
-		var said lines
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- run(ctx, []string{"-config", path}, io.Discard, &said) }()
-		var addr []string
-		for end := time.Now().Add(20 * time.Second); addr == nil; time.Sleep(10 * time.Millisecond) {
-			if addr = listening.FindStringSubmatch(said.String()); time.Now().After(end) {
-				t.Fatalf("never ready:\n%s", said.String())
-			}
-		}
-		res, err := http.Get("http://" + addr[1] + "/admin/v1/changes")
+		r := launch(t, path)
+		res, err := http.Get("http://" + r.addr + "/admin/v1/changes")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,9 +152,45 @@ catalogue = "../../testdata/catalogue.yaml"
 		if res.StatusCode != http.StatusUnauthorized {
 			t.Errorf("the brand's API without a key: %d", res.StatusCode)
 		}
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("%v\n%s", err, said.String())
+		r.stop()
+	}
+}
+
+// A backup is made beside the running cloud, and put back only without it.
+func TestBackupAndRestore(t *testing.T) {
+	path := example(t)
+	file := filepath.Join(t.TempDir(), "copy.db")
+	r := launch(t, path)
+	task := func(name string) (string, error) {
+		var said lines
+		err := run(t.Context(), []string{"-config", path, name, file}, io.Discard, &said)
+		return said.String(), err
+	}
+	if said, err := task("backup"); err != nil || !strings.Contains(said, file) {
+		t.Fatalf("%v: %s", err, said)
+	}
+	if _, err := task("backup"); err == nil {
+		t.Error("a backup was written over another")
+	}
+	if _, err := task("restore"); err == nil || !strings.Contains(err.Error(), "stop the other process") {
+		t.Errorf("restored under a running cloud: %v", err)
+	}
+	r.stop()
+	for _, era := range []string{"era=2", "era=3"} {
+		if said, err := task("restore"); err != nil || !strings.Contains(said, era) {
+			t.Errorf("%v, want %s: %s", err, era, said)
 		}
+	}
+	launch(t, path).stop()
+
+	var c cloud.Config
+	if err := config.Load(path, &c); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(c.DataDir, "master.key")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := task("restore"); err == nil || !strings.Contains(err.Error(), "put") {
+		t.Errorf("restored without a key: %v", err)
 	}
 }

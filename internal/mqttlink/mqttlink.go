@@ -97,8 +97,9 @@ type Client struct {
 	out  chan message
 	drop chan struct{}
 
-	mu sync.Mutex
-	up bool
+	mu  sync.Mutex
+	up  bool
+	tls *tls.ConnectionState
 }
 
 type message struct {
@@ -190,6 +191,24 @@ func (c *Client) Drop() {
 	}
 }
 
+// TLS is how the present connection is protected, the same pointer while it is
+// the same connection; nil if it is not. A message given to OnMessage came by
+// the connection that TLS tells of until OnMessage returns.
+func (c *Client) TLS() *tls.ConnectionState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tls
+}
+
+func (c *Client) setTLS(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tls = nil
+	if t, ok := conn.(*tls.Conn); ok {
+		c.tls = new(t.ConnectionState())
+	}
+}
+
 // setUp opens and closes Publish. What was left for an old connection is thrown
 // away: an answer to it could only be late.
 func (c *Client) setUp(up bool) {
@@ -243,5 +262,6 @@ func (c *Client) dial(ctx context.Context, u *url.URL) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.setTLS(conn)
 	return limit(conn, MaxPayload+maxTopic), nil
 }

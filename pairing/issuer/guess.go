@@ -81,13 +81,16 @@ func (s *guesses) take(account cardea.AccountID, from netip.Addr, now time.Time)
 		return nil, ErrTooManyGuesses{wait}
 	}
 	s.all++
+	delayed := map[any]time.Time{}
 	for key, free := range who {
-		s.countLocked(key, free, now)
+		delayed[key] = s.countLocked(key, free, now)
 	}
-	return func() { s.giveBack(who) }, nil
+	return func() { s.giveBack(who, delayed) }, nil
 }
 
-func (s *guesses) countLocked(key any, free int, now time.Time) {
+// countLocked counts a guess and returns until when it delays the next, zero if
+// it does not.
+func (s *guesses) countLocked(key any, free int, now time.Time) time.Time {
 	t := s.by[key]
 	if t == nil {
 		t = &tally{}
@@ -95,12 +98,17 @@ func (s *guesses) countLocked(key any, free int, now time.Time) {
 	}
 	t.wrong++
 	t.last = now
-	if over := t.wrong - free; over >= 0 {
-		t.until = now.Add(min(firstDelay<<min(over, 20), longest))
+	over := t.wrong - free
+	if over < 0 {
+		return time.Time{}
 	}
+	t.until = now.Add(min(firstDelay<<min(over, 20), longest))
+	return t.until
 }
 
-func (s *guesses) giveBack(who map[any]int) {
+// giveBack takes back the count of a right guess and the delay it set. The one
+// of the wrong guess before it was over when it was taken.
+func (s *guesses) giveBack(who map[any]int, delayed map[any]time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all = max(s.all-1, 0)
@@ -110,7 +118,7 @@ func (s *guesses) giveBack(who map[any]int) {
 			continue
 		}
 		t.wrong = max(t.wrong-1, 0)
-		if t.wrong < free {
+		if t.wrong < free || t.until.Equal(delayed[key]) {
 			t.until = time.Time{}
 		}
 	}

@@ -149,6 +149,43 @@ func TestRightCodesAreNoGuesses(t *testing.T) {
 	}
 }
 
+// Who has typed wrong codes and waited is not made to wait again for the right
+// one: it is looked up and answered in one go.
+func TestARightCodeAfterWrongOnesIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a := w.bearer().start()
+		guess := func(code pairing.UserCode) error {
+			_, err := w.Lookup(t.Context(), w.owner.ID, code, home)
+			return err
+		}
+		for range 8 {
+			if tooMany, ok := errors.AsType[issuer.ErrTooManyGuesses](guess("BBBB-BBBB")); ok {
+				time.Sleep(tooMany.RetryAfter)
+				guess("BBBB-BBBB")
+			}
+		}
+		tooMany, ok := errors.AsType[issuer.ErrTooManyGuesses](guess("BBBB-BBBB"))
+		if !ok {
+			t.Fatal("guessed on")
+		}
+		time.Sleep(tooMany.RetryAfter)
+		for range 2 {
+			if err := guess(pairing.UserCode(a.UserCode)); err != nil {
+				t.Fatal("looked up:", err)
+			}
+		}
+		w.approve(a)
+		// What was wrong stays counted: the next slip waits as long as before.
+		if err := guess("BBBB-BBBB"); !errors.Is(err, issuer.ErrWrongCode) {
+			t.Error(err)
+		}
+		if again, ok := errors.AsType[issuer.ErrTooManyGuesses](guess("BBBB-BBBB")); !ok || again.RetryAfter <= tooMany.RetryAfter {
+			t.Errorf("after a right code %v, before it %v", again.RetryAfter, tooMany.RetryAfter)
+		}
+	})
+}
+
 func TestGuessesOfANetworkAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/store/stopjournal"
 )
 
 // An Account is a customer. Subject is the pseudonym under which devices, tokens
@@ -75,6 +76,19 @@ func (tx *Tx) Era() (uint32, error) {
 		return 0, err
 	}
 	return binary.BigEndian.Uint32(b), nil
+}
+
+// RaiseEra begins a new era, above every one that this database or the stop
+// journal has seen: numbers that are given from now on come after all that were
+// ever given, also by a database that is no more.
+func (tx *Tx) RaiseEra() error {
+	era, err := tx.Era()
+	if err != nil {
+		return err
+	}
+	era = max(era, tx.db.stops.Era()) + 1
+	tx.stops = append(tx.stops, stopjournal.Record{Era: era})
+	return tx.SetMeta("era", binary.BigEndian.AppendUint32(nil, era))
 }
 
 // Meta reads a fact about the whole database.

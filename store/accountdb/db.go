@@ -7,6 +7,11 @@
 // statement to its commit, so what is read in it is still true when it is
 // written. A closure may do nothing but use its Tx: no network, no waiting.
 //
+// What is stopped (a denial, the end of a link, a revocation) also goes to a
+// journal that lies beside the database and is not put back with it, before the
+// commit; what a restored database has forgotten of it is appended again when it
+// is opened, in a new era.
+//
 // What is personal is sealed under a key of its own account, which itself is
 // sealed under the master key: destroying the account's key erases it and
 // leaves the ledger's chain verifiable. Times are Unix milliseconds.
@@ -22,6 +27,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/store/stopjournal"
 )
 
 // Faults a caller can tell apart.
@@ -41,25 +47,49 @@ var migrations embed.FS
 type DB struct {
 	engine *engine
 	master Key
+	stops  *stopjournal.Journal
+	found  Replay
 }
 
 // Open opens or creates the database at path and brings it to the present
 // schema. The master key seals the accounts' keys; with another one nothing
-// personal can be read.
+// personal can be read. The stop journal is opened with it and replayed.
 func Open(ctx context.Context, path string, master Key) (*DB, error) {
-	e, err := openSQLite(ctx, path)
+	lock, err := lockFile(path + ".lock")
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{engine: e, master: master}
-	if err := db.migrate(ctx); err != nil {
+	db, err := openDB(ctx, path, path+stopsSuffix, master, false)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	db.engine.lock = lock
+	return db, nil
+}
+
+// openDB opens a database whose lock is held. raise begins a new era whether or
+// not something is missing.
+func openDB(ctx context.Context, path, stops string, master Key, raise bool) (*DB, error) {
+	journal, err := stopjournal.Open(stops)
+	if err != nil {
+		return nil, err
+	}
+	e, err := openSQLite(ctx, path)
+	if err != nil {
+		return nil, errors.Join(err, journal.Close())
+	}
+	db := &DB{engine: e, master: master, stops: journal}
+	if err = db.migrate(ctx); err == nil {
+		err = db.replay(ctx, raise)
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
 
 // Close waits for transactions under way and closes the database.
-func (db *DB) Close() error { return db.engine.close() }
+func (db *DB) Close() error { return errors.Join(db.engine.close(), db.stops.Close()) }
 
 // A Tx is a transaction. Now is its one timestamp.
 type Tx struct {
@@ -68,6 +98,8 @@ type Tx struct {
 	ctx    context.Context
 	sql    *sql.Tx
 	master Key
+	stops  []stopjournal.Record // go to the journal before the commit
+	db     *DB
 }
 
 // Millis is the transaction's timestamp on the wire's scale.
@@ -90,11 +122,20 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, f func(*Tx) error) error {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer t.Rollback()
-	if err := f(&Tx{Now: time.Now(), ctx: ctx, sql: t, master: db.master}); err != nil {
+	tx := &Tx{Now: time.Now(), ctx: ctx, sql: t, master: db.master, db: db}
+	if err := f(tx); err != nil {
 		return err
 	}
 	if pool == db.engine.read {
 		return nil
+	}
+	// The journal first: whatever was committed then stands in it. If the commit
+	// fails or is never reached, nobody was told, and the stop is taken up at the
+	// next start.
+	if len(tx.stops) > 0 {
+		if err := db.stops.Append(tx.stops...); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
 	}
 	if err := t.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -109,8 +150,10 @@ func (tx *Tx) Attempt(f func() error) error {
 	if err := tx.exec(`SAVEPOINT attempt`); err != nil {
 		return err
 	}
+	stops := len(tx.stops)
 	failed := f()
 	if failed != nil {
+		tx.stops = tx.stops[:stops]
 		if err := tx.exec(`ROLLBACK TO attempt`); err != nil {
 			return fmt.Errorf("take back: %w", err)
 		}

@@ -17,18 +17,15 @@ import (
 // BEGIN IMMEDIATE is the lock on every account at once, and several read.
 type engine struct {
 	write, read *sql.DB
-	lock        *os.File
+	lock        *os.File // nil: somebody else holds it
 }
 
 // readers is how many connections answer reads beside the writer.
 const readers = 4
 
 func openSQLite(ctx context.Context, path string) (*engine, error) {
-	lock, err := lockFile(path + ".lock")
-	if err != nil {
-		return nil, err
-	}
-	e := &engine{lock: lock}
+	e := new(engine)
+	var err error
 	if e.write, err = openPool(ctx, path, "immediate", 1); err == nil {
 		e.read, err = openPool(ctx, path, "deferred", readers)
 	}
@@ -41,9 +38,11 @@ func openSQLite(ctx context.Context, path string) (*engine, error) {
 // openPool opens path with the durability the ledger promises: a commit has
 // returned only when it is on the disk.
 func openPool(ctx context.Context, path, txlock string, connections int) (*sql.DB, error) {
-	q := url.Values{"_txlock": {txlock}, "_pragma": {
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-	}}
+	return openFile(ctx, path, txlock, connections, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)")
+}
+
+func openFile(ctx context.Context, path, txlock string, connections int, pragmas ...string) (*sql.DB, error) {
+	q := url.Values{"_txlock": {txlock}, "_pragma": append([]string{"busy_timeout(5000)"}, pragmas...)}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -77,7 +76,10 @@ func (e *engine) close() error {
 			errs = append(errs, db.Close())
 		}
 	}
-	return errors.Join(append(errs, e.lock.Close())...)
+	if e.lock != nil {
+		errs = append(errs, e.lock.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Pragma reads one of SQLite's settings of this connection.

@@ -195,6 +195,11 @@ func (tx *Tx) putGrant(before, g pairing.Grant, note pairing.Note) error {
 	if err := tx.updateGrant(before, g); err != nil {
 		return fmt.Errorf("store grant: %w", err)
 	}
+	if g.State != before.State && (g.State == pairing.GrantDenied || g.State == pairing.GrantRevoked) {
+		if err := tx.stopGrant(g.ID); err != nil {
+			return err
+		}
+	}
 	if g.Successor != before.Successor {
 		if err := tx.putRefreshToken(g); err != nil {
 			return fmt.Errorf("store refresh token: %w", err)

@@ -28,7 +28,8 @@ func scanEntry(s scanner) (e cardea.Entry, err error) {
 
 // Append gives e its place at the end of the account's ledger and returns it as
 // it stands there. The caller has resolved the base and set what is decided;
-// position, chain, time and the commitment to the value are set here.
+// position, chain, time and the commitment to the value are set here. A denial
+// and the end of a link also go to the stop journal.
 func (tx *Tx) Append(account cardea.AccountID, e cardea.Entry) (cardea.Entry, error) {
 	a, err := tx.Account(account)
 	if err != nil {
@@ -52,6 +53,9 @@ func (tx *Tx) Append(account cardea.AccountID, e cardea.Entry) (cardea.Entry, er
 		if err := tx.insertPayload(account, e, salt); err != nil {
 			return e, fmt.Errorf("append to ledger: %w", err)
 		}
+	}
+	if e.Act == cardea.ActDeny || e.Act == cardea.ActUnlink {
+		tx.Stop(account, e)
 	}
 	return e, tx.exec(`UPDATE accounts SET head_era = ?, head_seq = ?, head_hash = ? WHERE id = ?`,
 		e.Position.Era, e.Position.Seq, e.Position.Hash[:], account[:])

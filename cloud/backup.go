@@ -1,0 +1,83 @@
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// database is the database's path and the key that opens it, which is made
+// before the first start.
+func (c Config) database() (path string, master accountdb.Key, err error) {
+	if path, err = c.dataFile("cloud.db"); err != nil {
+		return path, master, err
+	}
+	keyPath, err := c.dataFile("master.key")
+	if err != nil {
+		return path, master, err
+	}
+	master, err = masterKey(keyPath, path)
+	return path, master, err
+}
+
+// Backup copies the database to a new file, while the cloud runs or not. The
+// master key is not in it.
+func Backup(ctx context.Context, c Config, file string, log *slog.Logger) error {
+	c, err := c.withDefaults()
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	path, err := c.dataFile("cloud.db")
+	if err != nil {
+		return err
+	}
+	if err := accountdb.Backup(ctx, path, file); err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "backup is written and checked", "file", file)
+	return nil
+}
+
+// Restore puts a backup in the place of the database and begins a new era. It is
+// refused while the cloud runs.
+func Restore(ctx context.Context, c Config, file string, log *slog.Logger) error {
+	c, err := c.withDefaults()
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	keyPath, err := c.dataFile("master.key")
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(keyPath); err != nil {
+		return fmt.Errorf("master key: put %s back first, a backup can not be read without it: %w", keyPath, err)
+	}
+	path, master, err := c.database()
+	if err != nil {
+		return err
+	}
+	found, err := accountdb.Restore(ctx, path, file, master)
+	if err != nil {
+		return err
+	}
+	tellReplay(ctx, log, found)
+	log.InfoContext(ctx, "backup is restored", "file", file, "era", found.Era, "replaced", path+".old")
+	return nil
+}
+
+// tellReplay says what the stop journal was needed for, if it was.
+func tellReplay(ctx context.Context, log *slog.Logger, found accountdb.Replay) {
+	if found.Raised {
+		log.WarnContext(ctx, "the database was put back to an earlier state: a new era begins, and what was stopped since is stopped again",
+			"era", found.Era, "stopped_again", found.Appended, "of_unknown_accounts", found.Lost)
+	}
+	if found.Missing {
+		log.ErrorContext(ctx, "the stop journal is not the one this database knows: what was stopped after a backup can not be taken from it")
+	}
+	if found.Damaged > 0 {
+		log.ErrorContext(ctx, "lines of the stop journal can not be read", "lines", found.Damaged)
+	}
+}
