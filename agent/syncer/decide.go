@@ -28,10 +28,10 @@ var (
 const maxPending = 256
 
 // Withdraw denies a key here or, with cardea.ReachEverywhere, here and
-// everywhere. With cardea.ReachEveryone, which is for the device's owner, it is
-// denied here on every link. base is the head of the ledger behind the screen on which it was
-// said. If the disk fails the error is returned, and the whole link denies until the
-// disk has taken the denial.
+// everywhere. base is the head of the ledger behind the screen on which it was
+// said. It is in the deny journal, by one synchronous write, when the call
+// returns; a full disk does not stop it. If the journal fails the error is
+// returned, and the whole link denies until the disk has taken the denial.
 func (s *Syncer) Withdraw(id cardea.LinkID, key cardea.Key, reach cardea.Reach, base cardea.Position) error {
 	if reach == cardea.ReachEveryone {
 		s.mu.Lock()
@@ -107,16 +107,7 @@ func (s *Syncer) decide(id cardea.LinkID, entries ...cardea.LogEntry) error {
 	for i := range entries {
 		entries[i].Event = cardea.NewID[cardea.EventID]()
 	}
-	err := s.commit(l, func(x *devicedb.Link) {
-		for _, e := range entries {
-			x.Log = x.Log.Append(e)
-		}
-	})
-	if err != nil {
-		if entries[0].Act == cardea.ActDeny {
-			l.unsaved = append(l.unsaved, entries...)
-			s.enforceAll()
-		}
+	if err := s.keep(l, entries); err != nil {
 		s.cfg.Log.Error("a decision can not be kept, the link denies everything", "link", id, "err", err)
 		return fmt.Errorf("keep decision: %w", err)
 	}
@@ -124,6 +115,47 @@ func (s *Syncer) decide(id cardea.LinkID, entries ...cardea.LogEntry) error {
 	l.hurry(s.cfg.Gate.Boot())
 	s.poke()
 	return nil
+}
+
+// keep makes entries durable and adds them to the link's log. Denials need the
+// one write of the journal; the database follows in the loop. s.mu is held.
+func (s *Syncer) keep(l *link, entries []cardea.LogEntry) error {
+	appended := func(log cardea.Log) cardea.Log {
+		for _, e := range entries {
+			log = log.Append(e)
+		}
+		return log
+	}
+	if entries[0].Act != cardea.ActDeny {
+		return s.commit(l, func(x *devicedb.Link) { x.Log = appended(x.Log) })
+	}
+	if err := s.cfg.DB.Deny(l.ID, entries...); err != nil {
+		l.unsaved = append(l.unsaved, entries...)
+		l.broken = cardea.ReasonStore
+		s.enforceAll()
+		s.enforce(l)
+		return err
+	}
+	l.Log, l.behind = appended(l.Log), true
+	return nil
+}
+
+// follow has the database take what only the journal holds, before anything
+// tells the cloud of it. One that takes nothing is tried again; the denial counts
+// as it is.
+func (s *Syncer) follow() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.links {
+		if !l.behind {
+			continue
+		}
+		if err := s.cfg.DB.Follow(l.ID); err != nil {
+			s.cfg.Log.Warn("a denial is in the journal only, the database does not take it", "link", l.ID, "err", err)
+			continue
+		}
+		l.behind = false
+	}
 }
 
 // stands reports whether the log's last word on the key at that reach is this

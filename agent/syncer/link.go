@@ -24,6 +24,7 @@ type link struct {
 
 	// unsaved are denials the disk did not take; they go with the next write.
 	unsaved []cardea.LogEntry
+	behind  bool // the database does not have every denial of the journal yet
 
 	nonce   cardea.Nonce  // of the last report; zero once it was answered
 	sent    time.Duration // when, on the boot clock
@@ -132,7 +133,7 @@ func (s *Syncer) commit(l *link, change func(*devicedb.Link)) error {
 		s.enforce(l)
 		return err
 	}
-	l.Link, l.unsaved = next, nil
+	l.Link, l.unsaved, l.behind = next, nil, false
 	if l.broken == cardea.ReasonStore {
 		l.broken = ""
 	}

@@ -188,6 +188,9 @@ func (s *Syncer) load() error {
 	if err != nil {
 		return err
 	}
+	for _, f := range s.cfg.DB.Found() {
+		s.cfg.Log.Error("what the device keeps is doubtful: it denies until the cloud has answered", "link", f.Link, "err", f.Err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refreshOwner()
@@ -219,6 +222,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 	last := s.clocks(began)
 	for ctx.Err() == nil {
 		last = s.watchClocks(last, s.clocks(began))
+		s.follow()
 		timer := time.NewTimer(s.sendDue())
 		select {
 		case <-ctx.Done():

@@ -2,6 +2,16 @@
 // stated about them, its own log, tokens, a pairing that waits, and the last
 // words of links that ended. It is the only importer of bbolt.
 //
+// Beside the file lie those of package slots, because bbolt needs room, writes
+// much, and can lose its newest transaction with one sector and not notice. The
+// deny journal takes every denial made here ([DB.Deny]) in one synchronous write
+// that a full disk does not stop; the file follows ([DB.Follow]), and whoever
+// reads sees both as one. The journal also has the generation of every link,
+// which each change raises: a file whose value is of an older one was put back
+// or has lost something, so the link answers [cardea.ReasonStore] and opens a
+// new log, until the cloud has answered. A slot for each link has its tokens,
+// with which [DB.Lost] links are fetched again.
+//
 // The state of a link is one value, so it is whole or absent and never of two
 // ages. Every value is sealed with AES-256-GCM under the key given to [Open]
 // and bound to its place, so that one moved elsewhere does not open; what can
@@ -19,12 +29,19 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/store/slots"
 )
 
 // Faults of opening and of single values. Each message says what to do.
@@ -34,7 +51,10 @@ var (
 	// ErrNewer: a newer agent wrote the file. It is left as it is.
 	ErrNewer = errors.New("the device database was written by a newer agent: install that version again")
 	// ErrDamaged: the file or a value in it can not be read.
-	ErrDamaged = errors.New("the device database is damaged: what the cloud knows is fetched again after a new pairing")
+	ErrDamaged = errors.New("the device database is damaged: what the cloud knows is fetched again, if need be after a new pairing")
+	// ErrRolledBack: the state of a link is older than what the journal has seen
+	// of it.
+	ErrRolledBack = errors.New("the device database was put back to an earlier state, or has lost something: this device was rolled back or cloned")
 	// ErrSeal: the file was sealed under another device key.
 	ErrSeal = errors.New("the device database belongs to another device key: put the key file back, or move the database away and pair again")
 	// ErrUnmappable: the file system can not map files, as JFFS2 and some overlays.
@@ -45,6 +65,9 @@ var (
 
 // schema is the version of the file's layout. A reader refuses a higher one.
 const schema = 1
+
+// absurd is a version that no agent will ever write: it is damage.
+const absurd = 1 << 10
 
 // lockTimeout is how long Open waits for another process to let go of the file.
 const lockTimeout = 2 * time.Second
@@ -64,9 +87,19 @@ var (
 
 // A DB is an open device database.
 type DB struct {
-	bolt   *bbolt.DB
-	seal   sealer
-	closed atomic.Bool
+	bolt    *bbolt.DB
+	seal    sealer
+	key     [32]byte
+	base    string // of the names of the files beside
+	journal *slots.Journal
+	closed  atomic.Bool
+	lost    []Lost
+	found   []Finding
+
+	write sync.Mutex // held over each change and what follows from it
+
+	mu     sync.RWMutex
+	states map[cardea.LinkID]*state
 }
 
 // Open opens or makes the database at path, readable by its owner only. seal is
@@ -76,8 +109,21 @@ func Open(path string, seal [32]byte) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open device database: %w", err)
 	}
-	db := &DB{bolt: bolt, seal: newSealer(seal)}
-	if err := db.prepare(); err != nil {
+	db := &DB{
+		bolt: bolt, seal: newSealer(seal), key: seal, base: strings.TrimSuffix(path, filepath.Ext(path)),
+		states: map[cardea.LinkID]*state{},
+	}
+	err = db.prepare()
+	if err == nil {
+		// The file is locked and sealed with this key, so the journal is ours.
+		db.journal, err = slots.OpenJournal(db.base+".journal", seal)
+	}
+	if err == nil {
+		if err = db.compare(); err != nil {
+			db.journal.Close()
+		}
+	}
+	if err != nil {
 		bolt.Close()
 		return nil, fmt.Errorf("open device database: %w", err)
 	}
@@ -88,6 +134,7 @@ func Open(path string, seal [32]byte) (*DB, error) {
 // a goroutine of bbolt, where nothing can recover it.
 func openBolt(path string) (bolt *bbolt.DB, err error) {
 	defer recoverDamage(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	bolt, err = bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:      lockTimeout,
 		FreelistType: bbolt.FreelistMapType,
@@ -142,7 +189,7 @@ func (db *DB) prepare() error {
 func (db *DB) admit(meta *bbolt.Bucket) error {
 	version := meta.Get(schemaKey)
 	switch {
-	case len(version) != 4:
+	case len(version) != 4 || binary.BigEndian.Uint32(version) > absurd:
 		return fmt.Errorf("%w: no schema version", ErrDamaged)
 	case binary.BigEndian.Uint32(version) > schema:
 		return ErrNewer
@@ -156,7 +203,7 @@ func (db *DB) admit(meta *bbolt.Bucket) error {
 // Close waits for running transactions and lets go of the file.
 func (db *DB) Close() error {
 	db.closed.Store(true)
-	return db.bolt.Close()
+	return errors.Join(db.bolt.Close(), db.journal.Close())
 }
 
 // Closed reports whether Close was called.
@@ -177,15 +224,18 @@ func (db *DB) Check() error {
 
 func (db *DB) view(f func(tx *bbolt.Tx) error) (err error) {
 	defer recoverDamage(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	return db.bolt.View(f)
 }
 
 func (db *DB) update(f func(tx *bbolt.Tx) error) (err error) {
 	defer recoverDamage(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	return db.bolt.Update(f)
 }
 
-// recoverDamage turns bbolt's panic on a page of nonsense into an error. The
+// recoverDamage turns bbolt's panic on a page of nonsense into an error, and the
+// fault of reading what was mapped and is not there, as in a file cut off. The
 // transaction was rolled back by bbolt on the way.
 func recoverDamage(err *error) {
 	if p := recover(); p != nil {

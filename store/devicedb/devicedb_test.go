@@ -289,11 +289,12 @@ func TestDamagedValue(t *testing.T) {
 		if err := links.Put(hit.ID[:], value); err != nil {
 			return err
 		}
-		if err := tx.Bucket([]byte("tokens")).Put(hit.ID[:], []byte("short")); err != nil {
-			return err
-		}
 		return links.Put(moved.ID[:], bytes.Clone(links.Get(good.ID[:])))
 	})
+	slot := strings.TrimSuffix(path, ".db") + "-" + hit.ID.String() + ".slot"
+	if err := os.WriteFile(slot, []byte("short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	db = devicedbtest.OpenAt(t, path)
 	all, err := db.Links()
 	if err != nil || len(all) != 3 {

@@ -67,14 +67,16 @@ func (db *DB) Links() ([]Link, error) {
 			return fmt.Errorf("%w: no links", ErrDamaged)
 		}
 		return b.ForEach(func(key, sealed []byte) error {
-			var l Link
-			if err := db.decode(linkBucket, key, sealed, &l); err != nil {
-				l = Link{Bar: cardea.ReasonStore}
+			var s stored
+			if err := db.decode(linkBucket, key, sealed, &s); err != nil {
+				s = stored{Link: Link{Bar: cardea.ReasonStore}}
+			} else {
+				db.merge(&s)
 			}
-			if len(key) == len(l.ID) {
-				l.ID = cardea.LinkID(key)
+			if len(key) == len(s.ID) {
+				s.ID = cardea.LinkID(key)
 			}
-			links = append(links, l)
+			links = append(links, s.Link)
 			return nil
 		})
 	})
@@ -84,78 +86,113 @@ func (db *DB) Links() ([]Link, error) {
 // Link reads one link: ErrNotFound if there is none, ErrDamaged if its value
 // does not open.
 func (db *DB) Link(id cardea.LinkID) (Link, error) {
-	var l Link
-	err := db.view(func(tx *bbolt.Tx) error { return db.link(tx, id, &l) })
-	return l, err
+	var s stored
+	err := db.view(func(tx *bbolt.Tx) error { return db.link(tx, id, &s) })
+	return s.Link, err
 }
 
-func (db *DB) link(tx *bbolt.Tx, id cardea.LinkID, l *Link) error {
-	ok, err := db.get(tx, linkBucket, id[:], l)
+func (db *DB) link(tx *bbolt.Tx, id cardea.LinkID, s *stored) error {
+	ok, err := db.get(tx, linkBucket, id[:], s)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return ErrNotFound
 	}
+	db.merge(s)
 	return nil
 }
 
 // Put writes a link whole.
 func (db *DB) Put(l Link) error {
-	return db.update(func(tx *bbolt.Tx) error { return db.put(tx, linkBucket, l.ID[:], l) })
+	db.write.Lock()
+	defer db.write.Unlock()
+	s := stored{Link: l}
+	err := db.update(func(tx *bbolt.Tx) error { return db.putLink(tx, &s) })
+	return db.changed(s, err)
 }
 
 // Change reads a link, lets f change it and writes it back. If f returns an
 // error nothing is changed.
 func (db *DB) Change(id cardea.LinkID, f func(*Link) error) error {
-	return db.update(func(tx *bbolt.Tx) error {
-		var l Link
-		if err := db.link(tx, id, &l); err != nil {
+	db.write.Lock()
+	defer db.write.Unlock()
+	return db.change(id, f)
+}
+
+func (db *DB) change(id cardea.LinkID, f func(*Link) error) error {
+	var s stored
+	err := db.update(func(tx *bbolt.Tx) error {
+		if err := db.link(tx, id, &s); err != nil {
 			return err
 		}
-		if err := f(&l); err != nil {
+		if err := f(&s.Link); err != nil {
 			return err
 		}
-		return db.put(tx, linkBucket, id[:], l)
+		return db.putLink(tx, &s)
 	})
+	return db.changed(s, err)
 }
 
 // Join ends a pairing: it writes the link and its tokens, forgets the pairing
 // that waited, and makes the link the active one if none is. A link that is
 // already held, because the first answer of the cloud was lost, keeps its log
-// and what was stated.
+// and what was stated. One that the disk has lost gets its unacknowledged denials
+// back and denies until the cloud has answered.
 func (db *DB) Join(l Link, tokens pairing.Tokens) error {
-	return db.update(func(tx *bbolt.Tx) error {
-		var held Link
+	db.write.Lock()
+	defer db.write.Unlock()
+	// Before the pairing with its copy is forgotten.
+	if err := db.putTokens(l.ID, l.Issuer, tokens); err != nil {
+		return err
+	}
+	lost := db.knows(l.ID)
+	s := stored{Link: l}
+	err := db.update(func(tx *bbolt.Tx) error {
+		var held stored
 		switch err := db.link(tx, l.ID, &held); {
 		case err == nil:
+			l := &s.Link
 			l.Statement, l.Revision, l.BodyHash = held.Statement, held.Revision, held.BodyHash
 			l.Head, l.Body, l.Decided = held.Head, held.Body, held.Decided
 			l.Log, l.Rejected, l.Bar, l.Everyone = held.Log, held.Rejected, held.Bar, held.Everyone
 		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDamaged):
 			return err
+		case lost:
+			db.restore(&s)
 		}
-		if err := db.put(tx, linkBucket, l.ID[:], l); err != nil {
-			return err
-		}
-		if err := db.put(tx, tokenBucket, l.ID[:], tokens); err != nil {
+		if err := db.putLink(tx, &s); err != nil {
 			return err
 		}
 		if err := db.enlist(tx, l.ID); err != nil {
 			return err
 		}
-		if _, ok := db.active(tx); !ok {
+		if _, ok := db.active(tx); !ok && db.mayActivate(l.ID) {
 			if err := db.put(tx, stateBucket, activeKey, l.ID); err != nil {
 				return err
 			}
 		}
 		return tx.Bucket(stateBucket).Delete(pairingKey)
 	})
+	if err := db.changed(s, err); err != nil {
+		return err
+	}
+	db.regained(l.ID)
+	if id, ok := db.Active(); ok {
+		return db.journal.SetActive(id)
+	}
+	return nil
 }
 
 // Delete forgets a link and its tokens. Use Leave where the cloud must hear of it.
 func (db *DB) Delete(id cardea.LinkID) error {
-	return db.update(func(tx *bbolt.Tx) error { return db.forget(tx, id) })
+	db.write.Lock()
+	defer db.write.Unlock()
+	if err := db.update(func(tx *bbolt.Tx) error { return db.forget(tx, id) }); err != nil {
+		return err
+	}
+	db.forgotten(id)
+	return nil
 }
 
 func (db *DB) forget(tx *bbolt.Tx, id cardea.LinkID) error {
@@ -188,7 +225,9 @@ func (db *DB) active(tx *bbolt.Tx) (id cardea.LinkID, ok bool) {
 // SetActive makes a link the active one; the zero id makes a guest of whoever
 // uses the device.
 func (db *DB) SetActive(id cardea.LinkID) error {
-	return db.update(func(tx *bbolt.Tx) error {
+	db.write.Lock()
+	defer db.write.Unlock()
+	err := db.update(func(tx *bbolt.Tx) error {
 		if id.IsZero() {
 			return tx.Bucket(stateBucket).Delete(activeKey)
 		}
@@ -197,4 +236,8 @@ func (db *DB) SetActive(id cardea.LinkID) error {
 		}
 		return db.put(tx, stateBucket, activeKey, id)
 	})
+	if err != nil {
+		return err
+	}
+	return db.journal.SetActive(id)
 }

@@ -46,34 +46,6 @@ func (db *DB) ClearPairing() error {
 	return db.update(func(tx *bbolt.Tx) error { return tx.Bucket(stateBucket).Delete(pairingKey) })
 }
 
-// Tokens reads the tokens of a link; ErrNotFound if it has none.
-func (db *DB) Tokens(link cardea.LinkID) (pairing.Tokens, error) {
-	var t pairing.Tokens
-	err := db.view(func(tx *bbolt.Tx) error {
-		ok, err := db.get(tx, tokenBucket, link[:], &t)
-		if err == nil && !ok {
-			err = ErrNotFound
-		}
-		return err
-	})
-	return t, err
-}
-
-// PutTokens replaces the tokens of a link; ErrNotFound if there is no such link.
-func (db *DB) PutTokens(link cardea.LinkID, t pairing.Tokens) error {
-	return db.update(func(tx *bbolt.Tx) error {
-		if tx.Bucket(linkBucket).Get(link[:]) == nil {
-			return ErrNotFound
-		}
-		return db.put(tx, tokenBucket, link[:], t)
-	})
-}
-
-// DeleteTokens forgets the tokens of a link, after they were revoked.
-func (db *DB) DeleteTokens(link cardea.LinkID) error {
-	return db.update(func(tx *bbolt.Tx) error { return tx.Bucket(tokenBucket).Delete(link[:]) })
-}
-
 // A Farewell is the last word of a link that ended here, and what it takes to
 // send it and to believe the answer.
 type Farewell struct {
@@ -98,12 +70,19 @@ func (f Farewell) LogValue() slog.Value { return slog.StringValue(f.String()) }
 // Leave ends a link: its farewell is kept, and the link and its tokens are gone,
 // in one commit.
 func (db *DB) Leave(f Farewell) error {
-	return db.update(func(tx *bbolt.Tx) error {
+	db.write.Lock()
+	defer db.write.Unlock()
+	err := db.update(func(tx *bbolt.Tx) error {
 		if err := db.put(tx, farewellBucket, f.Link[:], f); err != nil {
 			return err
 		}
 		return db.forget(tx, f.Link)
 	})
+	if err != nil {
+		return err
+	}
+	db.forgotten(f.Link)
+	return nil
 }
 
 // KeepFarewell writes a farewell whose link is not here any more, as a reset

@@ -309,6 +309,17 @@ func (j *Journal) Links() map[cardea.LinkID]uint64 {
 	return out
 }
 
+// Ages order the links by when the journal first heard of them.
+func (j *Journal) Ages() map[cardea.LinkID]uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out := make(map[cardea.LinkID]uint64, len(j.last.links))
+	for id, m := range j.last.links {
+		out[id] = m.since
+	}
+	return out
+}
+
 // Denials are the unacknowledged denials of a link, oldest first.
 func (j *Journal) Denials(link cardea.LinkID) (out []Denial) {
 	j.mu.Lock()
