@@ -93,7 +93,7 @@ const maxValidity = 10 * 365 * 24 * time.Hour
 
 func (c *Catalogue) validatePurpose(p Purpose) error {
 	switch {
-	case !purposePattern.MatchString(string(p.ID)):
+	case !isPurpose(string(p.ID)):
 		return errors.New("id: lower-case letters, digits and '_', at most 32")
 	case p.Version == 0:
 		return errors.New("version: starts at 1")

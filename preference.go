@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,11 +17,9 @@ var ErrInvalidValue = errors.New("invalid preference value")
 // A PreferenceKey names something the owner can set, such as "voice_speed".
 type PreferenceKey string
 
-var preferencePattern = regexp.MustCompile(`^[a-z][a-z0-9_.]{0,47}$`)
-
 // ParsePreferenceKey checks the text form of a preference key.
 func ParsePreferenceKey(text string) (PreferenceKey, error) {
-	if !preferencePattern.MatchString(text) {
+	if !isName(text, 48, "_.") {
 		return "", fmt.Errorf("%w: %.64q is no preference key", ErrInvalidKey, text)
 	}
 	return PreferenceKey(text), nil

@@ -3,7 +3,6 @@ package cardea
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +38,21 @@ type Key string
 // MaxKeyBytes bounds a key, so that bodies keep within their size.
 const MaxKeyBytes = 48
 
-var purposePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+// isPurpose reports whether a text can name a purpose.
+func isPurpose(text string) bool { return isName(text, 32, "_") }
+
+// isName reports whether a text is at most so many lower-case letters, digits
+// and others of these, and begins with a letter. (Package regexp would be a
+// fortieth of what a device has to load.)
+func isName(text string, most int, others string) bool {
+	for i, c := range []byte(text) {
+		letter := 'a' <= c && c <= 'z'
+		if !letter && (i == 0 || (c < '0' || c > '9') && strings.IndexByte(others, c) < 0) {
+			return false
+		}
+	}
+	return text != "" && len(text) <= most
+}
 
 // KeyOf joins a purpose and a facet.
 func KeyOf(p PurposeID, f Facet) Key { return Key(string(p) + "/" + string(f)) }
@@ -47,7 +60,7 @@ func KeyOf(p PurposeID, f Facet) Key { return Key(string(p) + "/" + string(f)) }
 // ParseKey checks the text form of a key.
 func ParseKey(text string) (Key, error) {
 	purpose, facet, _ := strings.Cut(text, "/")
-	if !purposePattern.MatchString(purpose) || !slices.Contains(Facets, Facet(facet)) {
+	if !isPurpose(purpose) || !slices.Contains(Facets, Facet(facet)) {
 		return "", fmt.Errorf("%w %.64q: want purpose/facet, as in \"recommendations/use\"", ErrInvalidKey, text)
 	}
 	return Key(text), nil

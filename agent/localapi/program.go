@@ -3,7 +3,6 @@ package localapi
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -65,7 +64,11 @@ type Program struct {
 // ErrProgram is returned for a registry file that can not be used.
 var ErrProgram = errors.New("invalid program file")
 
-var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+// isName reports whether a program can be called so.
+func isName(text string) bool {
+	const first = "abcdefghijklmnopqrstuvwxyz0123456789"
+	return text != "" && len(text) <= 64 && strings.IndexByte(first, text[0]) >= 0 && strings.Trim(text, first+"._-") == ""
+}
 
 // ParseProgram reads the text of a registry file. It does not look up users and
 // groups.
@@ -82,7 +85,7 @@ func ParseProgram(text string) (Program, error) {
 
 func (p *Program) validate() error {
 	switch {
-	case !namePattern.MatchString(p.Name):
+	case !isName(p.Name):
 		return errors.New("name: lower-case letters, digits, '.', '_' and '-', at most 64")
 	case p.User == "" && p.Group == "" && p.Unit == "":
 		return errors.New("set user, group or unit: who is the program?")

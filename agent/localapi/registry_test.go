@@ -14,6 +14,9 @@ import (
 var badPrograms = []struct{ why, text, says string }{
 	{"no name", "user = \"root\"", "name"},
 	{"an upper-case name", "name = \"UI\"\nuser = \"root\"", "name"},
+	{"a name that begins with a dot", "name = \".ui\"\nuser = \"root\"", "name"},
+	{"a name with a blank inside", "name = \"u i\"\nuser = \"root\"", "name"},
+	{"a name without an end", "name = \"" + strings.Repeat("u", 65) + "\"\nuser = \"root\"", "name"},
 	{"nobody is meant", "name = \"ui\"", "set user, group or unit"},
 	{"a unit that is a path", "name = \"ui\"\nunit = \"a/b.service\"", "unit"},
 	{"a unit without its kind", "name = \"ui\"\nunit = \"ui\"", "unit"},
