@@ -1,0 +1,155 @@
+// Command figures turns what "go test -bench" prints into one table for people:
+// each figure in its unit, beside its goal and how much of the goal it takes.
+// Above 1.00 a goal is missed, which is shown and is no failure: figures depend
+// on the machine and on who else uses it.
+//
+//	go test -run '^$' -bench . -benchmem ./... | go run ./internal/figures
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+func main() {
+	if err := run(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "figures:", err)
+		os.Exit(1)
+	}
+}
+
+// A row is one line of the table: a metric of a benchmark, and the highest value
+// wanted of it; below zero there is no goal.
+type row struct {
+	what            string
+	benchmark, unit string // as go test prints them, the benchmark with its package
+	shown           string // unit in the table
+	goal            float64
+	precision       int    // digits behind the point
+	tail            string // metric of the 99th percentile, if there is one
+}
+
+const none = -1
+
+// rows are the table, in its order.
+var rows = []row{
+	{what: "approval to tokens stored", benchmark: "internal/e2e.ApprovalToTokens", unit: "p50-ms", tail: "p99-ms", shown: "ms", goal: 20, precision: 1},
+	{what: "change in the portal to the gate", benchmark: "internal/e2e.PortalToGate", unit: "p50-ms", tail: "p99-ms", shown: "ms", goal: 20, precision: 1},
+	{what: "withdrawal to its return", benchmark: "internal/e2e.Withdraw", unit: "p50-ms", tail: "p99-ms", shown: "ms", goal: 5, precision: 2},
+	{what: "decide over the socket", benchmark: "internal/e2e.DecideOverSocket", unit: "p50-ms", tail: "p99-ms", shown: "ms", goal: none, precision: 3},
+	{what: "start to first answer, no network", benchmark: "internal/e2e.ColdStart", unit: "p50-ms", tail: "p99-ms", shown: "ms", goal: 50, precision: 1},
+	{what: "cardea.Decide", benchmark: ".Decide", unit: "ns/op", shown: "ns", goal: 50},
+	{what: "  allocations", benchmark: ".Decide", unit: "allocs/op", goal: 0},
+	{what: "gate.Decide", benchmark: "agent/gate.Decide/no_clock", unit: "ns/op", shown: "ns", goal: none},
+	{what: "  with the kernel's clock", benchmark: "agent/gate.Decide/kernel_clock", unit: "ns/op", shown: "ns", goal: none},
+	{what: "  allocations", benchmark: "agent/gate.Decide/kernel_clock", unit: "allocs/op", goal: 0},
+	{what: "written per withdrawal", benchmark: "internal/e2e.WithdrawCost", unit: "disk-B", shown: "B", goal: 4096},
+	{what: "  flushes", benchmark: "internal/e2e.WithdrawCost", unit: "flushes", goal: 1, precision: 1},
+	{what: "written until the cloud has it", benchmark: "internal/e2e.WithdrawCost", unit: "acked-disk-B", shown: "B", goal: none},
+	{what: "  flushes", benchmark: "internal/e2e.WithdrawCost", unit: "acked-flushes", goal: none, precision: 1},
+	{what: "written per change in the portal", benchmark: "internal/e2e.PortalChangeCost", unit: "disk-B", shown: "B", goal: none},
+	{what: "  flushes", benchmark: "internal/e2e.PortalChangeCost", unit: "flushes", goal: none, precision: 1},
+	{what: "written per idle minute", benchmark: "internal/e2e.Idle", unit: "disk-B/min", shown: "B", goal: 0},
+	{what: "the agent's resident memory", benchmark: "internal/e2e.Idle", unit: "MB-resident", shown: "MB", goal: none, precision: 1},
+	{what: "  of it not its program's text", benchmark: "internal/e2e.Idle", unit: "MB-own", shown: "MB", goal: none, precision: 1},
+	{what: "the agent's program, stripped", benchmark: "internal/e2e.AgentSize", unit: "MB", shown: "MB", goal: 9, precision: 2},
+}
+
+// figures are the metrics of each benchmark, by package and name.
+type figures map[string]map[string]float64
+
+func run(in io.Reader, out io.Writer) error {
+	found, err := read(in)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n  %-38s %12s %12s %10s %8s\n", "", "p50 or mean", "p99", "goal", "of it")
+	missing := 0
+	for _, r := range rows {
+		metrics, ok := found[r.benchmark]
+		value, measured := metrics[r.unit]
+		if !ok || !measured {
+			missing++
+			fmt.Fprintf(out, "  %-38s %12s\n", r.what, "not measured")
+			continue
+		}
+		tail := ""
+		if v, ok := metrics[r.tail]; ok {
+			tail = r.text(v)
+		}
+		fmt.Fprintf(out, "  %-38s %12s %12s %10s %8s\n", r.what, r.text(value), tail, r.goalText(), r.ratio(value))
+	}
+	fmt.Fprintln(out)
+	if missing == len(rows) {
+		return fmt.Errorf("no figure was measured")
+	}
+	return nil
+}
+
+func (r row) text(v float64) string {
+	return strings.TrimSpace(strconv.FormatFloat(v, 'f', r.precision, 64) + " " + r.shown)
+}
+
+func (r row) goalText() string {
+	if r.goal < 0 {
+		return ""
+	}
+	return strings.TrimSpace(strconv.FormatFloat(r.goal, 'f', -1, 64) + " " + r.shown)
+}
+
+// ratio is how much of the goal is taken. Of a goal of nothing it is met or not.
+func (r row) ratio(v float64) string {
+	switch {
+	case r.goal < 0:
+		return ""
+	case r.goal > 0:
+		return strconv.FormatFloat(v/r.goal, 'f', 2, 64)
+	case v > 0:
+		return "missed"
+	}
+	return "met"
+}
+
+var measured = regexp.MustCompile(`^Benchmark(\S*?)(?:-\d+)?\s+\d+\s+(.*)$`)
+
+// read collects the metrics. Whatever it does not know is passed over, but a
+// failure is one.
+func read(in io.Reader) (figures, error) {
+	found := figures{}
+	pkg := ""
+	for lines := bufio.NewScanner(in); ; {
+		if !lines.Scan() {
+			return found, lines.Err()
+		}
+		line := lines.Text()
+		if rest, ok := strings.CutPrefix(line, "pkg: github.com/cardea-id/cardea"); ok {
+			pkg = strings.TrimPrefix(rest, "/")
+		}
+		if strings.HasPrefix(line, "--- FAIL") || strings.HasPrefix(line, "FAIL") {
+			return nil, fmt.Errorf("a benchmark failed: %s", line)
+		}
+		if m := measured.FindStringSubmatch(line); m != nil {
+			found.add(pkg+"."+m[1], m[2])
+		}
+	}
+}
+
+// add takes over "12.5 ns/op  0 allocs/op". Of a benchmark that ran more than
+// once the lowest counts: the rest is somebody else's use of the machine.
+func (f figures) add(benchmark, text string) {
+	if f[benchmark] == nil {
+		f[benchmark] = map[string]float64{}
+	}
+	words := strings.Fields(text)
+	for i := 0; i+1 < len(words); i += 2 {
+		v, err := strconv.ParseFloat(words[i], 64)
+		if before, twice := f[benchmark][words[i+1]]; err == nil && (!twice || v < before) {
+			f[benchmark][words[i+1]] = v
+		}
+	}
+}
