@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 	}
 	flags := flag.NewFlagSet("cardea demo", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	o := demo.Options{Keys: stdin, Out: stdout}
+	o := demo.Options{Keys: stdin, Out: stdout, Color: colors(stdout)}
 	owner := flags.String("owner", "you", "who plays the owner: `you` or script")
 	flags.StringVar(&o.Fault, "fault", "", "`deny`: the scripted owner declines")
 	flags.StringVar(&o.Kind, "kind", "speaker", "the device: `speaker` or car")
@@ -65,6 +65,12 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 	defer term.Restore(int(stdin.Fd()), before)
 	o.Out = carriage{stdout}
 	return demo.Run(ctx, o)
+}
+
+// colors reports whether colours can be written to out: see no-color.org.
+func colors(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
 }
 
 func check(o *demo.Options, owner string, rest []string) error {

@@ -27,6 +27,7 @@ type Options struct {
 	Script    bool   // a script plays the owner
 	Fault     string // "deny": the scripted owner declines
 	LAN       bool   // phones on the network can reach the cloud
+	Color     bool   // Out is a terminal that shows colours
 	Keys      io.Reader
 	Out       io.Writer
 }
@@ -48,7 +49,7 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("scratch folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	d := &demo{Options: o, told: newTimeline(o.Out)}
+	d := &demo{Options: o, told: newTimeline(o.Out, o.Color)}
 	c := stage.Config{Bin: o.Bin, Dir: dir, Catalogue: o.Catalogue}
 	if o.LAN {
 		if c.Host, err = lanAddress(); err != nil {
@@ -88,15 +89,18 @@ func (d *demo) show(ctx context.Context) (client.Pairing, error) {
 	if err != nil {
 		return shown, fmt.Errorf("start pairing: %w", err)
 	}
-	text, err := qr.Colored(shown.VerificationURIComplete)
+	text, err := d.code(shown.VerificationURIComplete)
 	if err != nil {
 		return shown, fmt.Errorf("show code: %w", err)
 	}
 	fmt.Fprintf(d.Out, "\n%s\n\n", indent(text))
 	fmt.Fprintf(d.Out, "  Scan it, or open   %s\n", shown.VerificationURIComplete)
 	fmt.Fprintf(d.Out, "  Code to compare    %s\n", shown.UserCode)
-	if d.LAN {
+	switch {
+	case d.LAN:
 		fmt.Fprint(d.Out, lanNote)
+	case !d.Script:
+		fmt.Fprint(d.Out, "\n  The address is this computer's own; for a phone: make demo LAN=1\n")
 	}
 	if !d.Script {
 		fmt.Fprint(d.Out, "\n  n  network off and on    w  withdraw on the device    q  quit\n")
@@ -104,6 +108,14 @@ func (d *demo) show(ctx context.Context) (client.Pairing, error) {
 	fmt.Fprintln(d.Out)
 	d.told.mark("shown", shown.UserCode)
 	return shown, nil
+}
+
+// code draws the code, with its own black and white where colours are shown.
+func (d *demo) code(uri string) (string, error) {
+	if d.Color {
+		return qr.Colored(uri)
+	}
+	return qr.Terminal(uri, true)
 }
 
 const lanNote = `

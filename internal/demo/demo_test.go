@@ -12,7 +12,7 @@ import (
 
 func TestTimeline(t *testing.T) {
 	var out strings.Builder
-	told := newTimeline(&out)
+	told := newTimeline(&out, false)
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	next := told.next()
 	told.markAt(start, "shown", "WDJB-MJHT")
@@ -31,6 +31,33 @@ func TestTimeline(t *testing.T) {
 	}
 	if !told.has("shown", "MJHT") || told.has("shown", "other") || told.has("never", "") {
 		t.Error("what was told is not remembered")
+	}
+}
+
+// What opens and what shuts is told apart by colour, and only where colours are
+// wanted.
+func TestTimelineInColour(t *testing.T) {
+	for _, test := range []struct{ what, detail, want string }{
+		{"applied on the device", "recommendations/use: allow (granted)", green},
+		{"applied on the device", "recommendations/use: deny (withdrawn)", yellow},
+		{"changed in the portal", "allow recommendations/use", green},
+		{"withdrawn on the device", "recommendations/use", yellow},
+		{"by itself", "presence/use: deny (stale)", yellow},
+		{"shown", "WDJB-MJHT", ""},
+		{"in the ledger", "the device is linked", ""},
+	} {
+		var out strings.Builder
+		told := newTimeline(&out, true)
+		told.mark(test.what, test.detail)
+		if !strings.Contains(out.String(), plain+"  "+test.want+test.what) || !strings.HasSuffix(out.String(), plain+"\n") {
+			t.Errorf("%q", out.String())
+		}
+		out.Reset()
+		told.color = false
+		told.mark(test.what, test.detail)
+		if strings.Contains(out.String(), "\x1b") {
+			t.Errorf("colours nobody wants: %q", out.String())
+		}
 	}
 }
 
@@ -54,7 +81,7 @@ func TestPrivateAddress(t *testing.T) {
 
 func TestDeviceChanges(t *testing.T) {
 	var out strings.Builder
-	d := &demo{told: newTimeline(&out)}
+	d := &demo{told: newTimeline(&out, false)}
 	link := cardea.NewID[cardea.LinkID]()
 	consents := func(v cardea.Verdict, r cardea.Reason) []client.Consent {
 		return []client.Consent{

@@ -58,6 +58,10 @@ func (d *demo) press(ctx context.Context, key byte) {
 // withdraw stops, on the device, the first thing that is given.
 func (d *demo) withdraw(ctx context.Context) {
 	consents, err := d.agent.Consents(ctx)
+	if refusal, ok := errors.AsType[*client.Error](err); ok && refusal.Code == string(cardea.ReasonGuest) {
+		d.told.mark("nothing to withdraw", "scan the code or open the link first")
+		return
+	}
 	if err != nil {
 		d.told.mark("not withdrawn", err.Error())
 		return

@@ -41,10 +41,18 @@ func (d *demo) ledgerGrew(c change) {
 	case c.Act == cardea.ActUnlink:
 		d.told.mark("in the ledger", "the link has ended")
 	case c.Channel == cardea.ChannelPortal && !d.Script:
-		d.told.mark("changed in the portal", fmt.Sprintf("%s %s", c.Act, c.Key))
+		d.told.mark("changed in the portal", fmt.Sprintf("%s %s", word(c.Act), c.Key))
 	case c.Channel == cardea.ChannelDevice:
-		d.told.mark("in the ledger", fmt.Sprintf("%s %s, said on the device", c.Act, c.Key))
+		d.told.mark("in the ledger", fmt.Sprintf("%s %s, said on the device", word(c.Act), c.Key))
 	}
+}
+
+// word is how the owner's page calls what was done.
+func word(act cardea.Act) string {
+	if act == cardea.ActGrant {
+		return "allow"
+	}
+	return string(act)
 }
 
 func (d *demo) changes(ctx context.Context, after uint64) ([]change, error) {

@@ -12,17 +12,18 @@ import (
 // A timeline prints what happened, each line with the time since the one
 // before.
 type timeline struct {
-	mu   sync.Mutex
-	out  io.Writer
-	last time.Time
-	told []line
-	wake chan struct{}
+	mu    sync.Mutex
+	out   io.Writer
+	color bool
+	last  time.Time
+	told  []line
+	wake  chan struct{}
 }
 
 type line struct{ what, detail string }
 
-func newTimeline(out io.Writer) *timeline {
-	return &timeline{out: out, wake: make(chan struct{})}
+func newTimeline(out io.Writer, color bool) *timeline {
+	return &timeline{out: out, color: color, wake: make(chan struct{})}
 }
 
 // mark prints that something has happened now.
@@ -44,9 +45,36 @@ func (t *timeline) markAt(at time.Time, what, detail string) {
 	}
 	t.last = at
 	t.told = append(t.told, line{what, detail})
-	fmt.Fprintf(t.out, "  %s  %10s  %-24s %s\n", at.Format("15:04:05.000"), took, what, detail)
+	when, text := fmt.Sprintf("%s  %10s", at.Format("15:04:05.000"), took), fmt.Sprintf("%-24s %s", what, detail)
+	if t.color {
+		when, text = faint+when+plain, tone(what, detail)+text+plain
+	}
+	fmt.Fprintf(t.out, "  %s  %s\n", when, text)
 	close(t.wake)
 	t.wake = make(chan struct{})
+}
+
+// The terminal's own colours, which fit its ground.
+const (
+	faint  = "\x1b[2m"
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	plain  = "\x1b[0m"
+)
+
+// tone is the colour of a line: green for what opens something, yellow for what
+// shuts it.
+func tone(what, detail string) string {
+	says := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(what+"  "+detail, w) })
+	}
+	switch {
+	case says("deny", "withdrawn", "declined", "denied", "network off", "unlinked", "expired"):
+		return yellow
+	case says("allow ", ": allow", "approved", "tokens stored", "statement applied", "network on"):
+		return green
+	}
+	return ""
 }
 
 // has reports whether a line was told, with this in its detail.
