@@ -3,6 +3,8 @@
 
 GO     := go
 BUILD  := CGO_ENABLED=0 $(GO) build -trimpath
+# The agent speaks HTTP/1.1 alone; the code of HTTP/2 would be half a megabyte.
+AGENT  := -tags nethttpomithttp2
 FUZZTIME ?= 10s
 
 # A test that hangs must be named before the whole run is given up.
@@ -17,7 +19,8 @@ help: ## this list
 
 .PHONY: build
 build: ## the programs, in bin/
-	$(BUILD) -o bin/ ./cmd/...
+	$(BUILD) -o bin/ ./cmd/cardea ./cmd/cardea-cloud
+	$(BUILD) $(AGENT) -o bin/ ./cmd/cardea-agent
 
 .PHONY: demo
 demo: build ## a cloud and a device: make demo [OWNER=script] [FAULT=deny] [LAN=1] [KIND=car]
@@ -45,9 +48,16 @@ fuzz: ## every fuzz test, each for FUZZTIME=10s
 	done
 
 .PHONY: bench
-bench: ## figures: decisions, messages, and whole processes on a real disk
-	$(GO) test -run '^$$' -bench 'Decide' -benchmem . ./agent/gate
-	$(GO) test -run '^$$' -bench . -benchtime 1x ./internal/e2e
+bench: ## figures beside their goals: decisions, whole processes, what the disk has to bear
+	@{ $(GO) test -run '^$$' -bench '^BenchmarkDecide$$' -benchtime 300ms -count 5 -benchmem . ./agent/gate && \
+	  $(GO) test -run '^$$' -bench . -benchtime 1x ./internal/e2e || echo FAIL; } | $(GO) run ./internal/figures
+
+.PHONY: vm
+vm: build ## an agent in a virtual machine in 1970: suspend, pause, power cuts; apt installs what is missing
+	@command -v qemu-system-x86_64 mkfs.ext4 >/dev/null && ls /boot/vmlinuz-*-cloud-amd64 >/dev/null 2>&1 || \
+	  apt-get install -y --no-install-recommends qemu-system-x86 linux-image-cloud-amd64 e2fsprogs
+	@$(BUILD) -o bin/vm ./internal/torture/vm
+	@bin/vm
 
 .PHONY: vectors
 vectors: ## write testdata/wire anew

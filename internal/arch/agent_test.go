@@ -33,7 +33,7 @@ func TestDemoKnowsNothingOfTheCloud(t *testing.T) {
 // architectures are checked where they are built.
 func TestAgentSize(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "cardea-agent")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "./cmd/cardea-agent")
+	cmd := exec.Command("go", "build", "-trimpath", "-tags", "nethttpomithttp2", "-ldflags", "-s -w", "-o", out, "./cmd/cardea-agent")
 	cmd.Dir = filepath.Join("..", "..")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {

@@ -28,11 +28,13 @@ func Build(bin string) error {
 	if err != nil {
 		return err
 	}
-	build := exec.Command("go", "build", "-trimpath", "-o", bin+"/", "./cmd/...")
-	build.Dir = module
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the programs: %w: %s", err, out)
+	for _, args := range [][]string{{"./cmd/cardea", "./cmd/cardea-cloud"}, {"-tags", "nethttpomithttp2", "./cmd/cardea-agent"}} {
+		build := exec.Command("go", append([]string{"build", "-trimpath", "-o", bin + "/"}, args...)...)
+		build.Dir = module
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build the programs: %w: %s", err, out)
+		}
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func Start(ctx context.Context, c Config) (*Stage, error) {
 		c.Host = "127.0.0.1"
 	}
 	s := &Stage{Config: c, AdminKey: rand.Text()}
-	ports, err := freePorts(2)
+	ports, err := FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +159,9 @@ func (a *Agent) Network(on bool) {
 	a.stage.cable.Cut(!on)
 }
 
+// Broker is the host:port at which devices are told to find the broker.
+func (s *Stage) Broker() string { return s.cable.Addr() }
+
 // Logs is what the programs have written, the last of it.
 func (s *Stage) Logs() string {
 	var out strings.Builder
@@ -182,7 +185,8 @@ func (s *Stage) Close() error {
 	return errors.Join(errs...)
 }
 
-func freePorts(n int) ([]string, error) {
+// FreePorts are ports of this machine's loopback that nobody listens at.
+func FreePorts(n int) ([]string, error) {
 	var ports []string
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
