@@ -70,6 +70,17 @@ type TokenRequest struct {
 	Audience string `json:"audience"`
 	Scope    string `json:"scope,omitempty"`
 	MinValid int    `json:"min_valid,omitempty"`
+	// Request is the request the token shall be sent with, if a proof of the
+	// device's key is wanted for it.
+	Request *Request `json:"request,omitempty"`
+}
+
+// A Request is what a proof is for. It counts for this method and address, and
+// once. Nonce is what the API's last answer had in DPoP-Nonce, if anything.
+type Request struct {
+	Method string `json:"method"`
+	URL    string `json:"url"`
+	Nonce  string `json:"nonce,omitempty"`
 }
 
 // A Token is an access token and how to send it.
@@ -77,8 +88,11 @@ type Token struct {
 	AccessToken pairing.Secret `json:"access_token"`
 	TokenType   string         `json:"token_type"`
 	ExpiresIn   int64          `json:"expires_in"`
-	Link        cardea.LinkID  `json:"link"`       // whose it is
-	Generation  uint64         `json:"generation"` // in which that link was the active one
+	// DPoP is the header of that name for the request (RFC 9449, Section 4.1).
+	// Empty: none was asked for, or the token is a bearer's and needs none.
+	DPoP       pairing.Secret `json:"dpop,omitempty"`
+	Link       cardea.LinkID  `json:"link"`       // whose it is
+	Generation uint64         `json:"generation"` // in which that link was the active one
 }
 
 // MaxQueries bounds the queries of one decide request.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image/png"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -146,6 +147,42 @@ func TestIdentityAndToken(t *testing.T) {
 		t.Errorf("%+v, %v", token, err)
 	}
 	if strings.Contains(h.logged(), "play") || strings.Contains(h.logged(), "Ada") {
+		t.Errorf("the log tells too much:\n%s", h.logged())
+	}
+}
+
+// A program that sends a token bound to the device's key gets the proof for its
+// request with it.
+func TestProof(t *testing.T) {
+	h := newHouse(t, fmt.Sprintf("name = \"p\"\nuser = \"%d\"\nentitlements = [\"token\"]\naudiences = [\"https://api.example\"]", os.Getuid()))
+	c := h.client(t)
+	ask := func(audience string, r client.Request) (client.Token, error) {
+		return c.Token(t.Context(), client.TokenRequest{Audience: audience, Request: &r})
+	}
+	good := client.Request{Method: "GET", URL: "https://api.example/songs?of=ada", Nonce: "n-1"}
+	token, err := ask("https://api.example", good)
+	if want := "GET https://api.example/songs?of=ada n-1 with for https://api.example  at https://api.example"; err != nil || token.DPoP.Reveal() != want {
+		t.Errorf("%q, %v", token.DPoP.Reveal(), err)
+	}
+	if token, err := c.Token(t.Context(), client.TokenRequest{Audience: "https://api.example"}); err != nil || token.DPoP != "" {
+		t.Errorf("not asked for: %q, %v", token.DPoP.Reveal(), err)
+	}
+	if _, err := ask("https://bank.example", good); code(err) != "not_entitled" {
+		t.Errorf("for an audience that is not the program's: %v", err)
+	}
+	for _, bad := range []client.Request{
+		{}, {Method: "get", URL: good.URL}, {Method: "GET /", URL: good.URL}, {Method: "GET", URL: strings.Repeat("u", 3<<10)},
+		{Method: "GET", URL: good.URL, Nonce: "a\r\nb"}, {Method: "GET", URL: good.URL, Nonce: strings.Repeat("n", 513)},
+	} {
+		if _, err := ask("https://api.example", bad); code(err) != "invalid_request" {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	h.proofErr = session.ErrRequest
+	if _, err := ask("https://api.example", good); code(err) != "invalid_target" {
+		t.Errorf("a request nobody may make: %v", err)
+	}
+	if strings.Contains(h.logged(), "songs") || strings.Contains(h.logged(), "n-1") {
 		t.Errorf("the log tells too much:\n%s", h.logged())
 	}
 }

@@ -44,6 +44,9 @@ type Pairer interface {
 	// session.ErrOffline if the server can not be reached, a *pairing.Error if
 	// it refuses.
 	Token(ctx context.Context, link cardea.LinkID, audience, scope string, minValid time.Duration) (pairing.Tokens, error)
+	// Prove makes the proof for a request with such a token, "" for a bearer's:
+	// session.ErrRequest if no program may have one.
+	Prove(ctx context.Context, t pairing.Tokens, audience string, r client.Request) (pairing.Secret, error)
 }
 
 // A Decider keeps what is decided on the device: each method returns after the

@@ -39,6 +39,7 @@ type house struct {
 	changed    chan struct{}
 	pairing    client.Pairing
 	tokenErr   error
+	proofErr   error
 	fetching   func()   // while a token is fetched
 	broken     error    // what every decision fails with
 	done       []string // what was decided
@@ -267,6 +268,13 @@ func (h *house) Token(_ context.Context, link cardea.LinkID, audience, scope str
 		return pairing.Tokens{}, h.tokenErr
 	}
 	return pairing.Tokens{AccessToken: pairing.Secret("for " + audience + " " + scope), TokenType: pairing.TypeDPoP, ExpiresIn: 600}, nil
+}
+
+func (h *house) Prove(_ context.Context, t pairing.Tokens, audience string, r client.Request) (pairing.Secret, error) {
+	if h.proofErr != nil {
+		return "", h.proofErr
+	}
+	return pairing.Secret(fmt.Sprintf("%s %s %s with %s at %s", r.Method, r.URL, r.Nonce, t.AccessToken.Reveal(), audience)), nil
 }
 
 // Decider.

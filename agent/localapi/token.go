@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/cardea-id/cardea/agent/client"
@@ -27,6 +29,9 @@ func (s *Server) token(c *call) error {
 	if req.Audience == "" || req.MinValid < 0 || req.MinValid > maxMinValid {
 		return invalid("audience must be set, and min_valid be 0 to %d seconds", maxMinValid)
 	}
+	if err := provable(req.Request); err != nil {
+		return err
+	}
 	if err := c.permit(audience(req.Audience)); err != nil {
 		return err
 	}
@@ -41,12 +46,38 @@ func (s *Server) token(c *call) error {
 	if err != nil {
 		return unreachable(err)
 	}
+	var proof pairing.Secret
+	if req.Request != nil {
+		if proof, err = s.Pairer.Prove(ctx, t, req.Audience, *req.Request); err != nil {
+			return unreachable(err)
+		}
+	}
 	if now, _, _ := s.Gate.Active(); now != link {
 		return web.Errorf(http.StatusConflict, "switched", "somebody else uses the device by now: ask again for their token")
 	}
 	return c.answer(client.Token{
-		AccessToken: t.AccessToken, TokenType: t.TokenType, ExpiresIn: int64(t.ExpiresIn), Link: link, Generation: generation,
+		AccessToken: t.AccessToken, TokenType: t.TokenType, ExpiresIn: int64(t.ExpiresIn), DPoP: proof, Link: link, Generation: generation,
 	})
+}
+
+// Bounds of a request to be proved, in bytes.
+const (
+	maxURL   = 2 << 10
+	maxNonce = 512
+)
+
+var methodPattern = regexp.MustCompile(`^[A-Z][A-Z-]{0,19}$`)
+
+// provable checks what a proof is wanted for, if one is.
+func provable(r *client.Request) error {
+	if r == nil {
+		return nil
+	}
+	bad := func(c rune) bool { return c < ' ' || c > '~' }
+	if !methodPattern.MatchString(r.Method) || len(r.URL) > maxURL || len(r.Nonce) > maxNonce || strings.ContainsFunc(r.Nonce, bad) {
+		return invalid("request: the method in capitals, the url and the nonce of the API's last answer, if any")
+	}
+	return nil
 }
 
 // unreachable says what a server's refusal or silence means for a program.
@@ -59,6 +90,8 @@ func unreachable(err error) error {
 		return web.Errorf(http.StatusServiceUnavailable, "offline", "the server can not be reached now: try again later")
 	case errors.Is(err, session.ErrAudience):
 		return web.Errorf(http.StatusForbidden, "invalid_target", "%v: ask who runs it to allow it", session.ErrAudience)
+	case errors.Is(err, session.ErrRequest):
+		return web.Errorf(http.StatusForbidden, "invalid_target", "%v", session.ErrRequest)
 	case errors.Is(err, session.ErrIssuer):
 		return web.Errorf(http.StatusConflict, "issuer", "%v", session.ErrIssuer)
 	}

@@ -31,6 +31,9 @@ var (
 	ErrOffline = errors.New("the server can not be reached")
 	// ErrAudience is returned when the server gives no token for the audience.
 	ErrAudience = errors.New("the server gives no token for this audience")
+	// ErrRequest is returned for a request that is not the audience's, or goes to
+	// the server itself: there nobody speaks for the device but the agent.
+	ErrRequest = errors.New("no proof is made for this address: it must be the audience's own, and not the server's that gives the tokens")
 	// ErrIssuer is returned for a link of another server than the configured one.
 	ErrIssuer = errors.New("the link belongs to another server: configure that issuer again, or pair again")
 	// ErrClosed is returned after Run has ended.

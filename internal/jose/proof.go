@@ -106,6 +106,18 @@ func hashToken(token string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
+// Origin is the scheme and authority of an address, as proofs compare them: two
+// addresses of one origin differ in their path only.
+func Origin(address string) (string, error) {
+	whole, err := normalise(address)
+	if err != nil {
+		return "", err
+	}
+	scheme, rest, _ := strings.Cut(whole, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return scheme + "://" + host, nil
+}
+
 // normalise brings an address to the form in which two are compared: without
 // query and fragment, scheme and host in lower case, no default port (RFC 9449,
 // Section 4.3: syntax-based and scheme-based normalisation of RFC 3986).
