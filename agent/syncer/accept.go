@@ -81,8 +81,12 @@ func (s *Syncer) judge(m arrival) {
 		s.refuse(why, id, nil)
 		return
 	}
-	if d.Closed {
+	switch {
+	case d.Closed:
 		s.barUnknown(l, m.pipe)
+		return
+	case d.Recover:
+		s.recall(l, m.pipe)
 		return
 	}
 	s.apply(l, d, signed, answer, m.pipe)
@@ -140,8 +144,10 @@ func refusalOf(err error) Refusal {
 func objection(l devicedb.Link, d cardea.Down, answer bool) Refusal {
 	held := d.Revision == l.Revision && d.BodyHash == l.BodyHash
 	switch {
-	case d.Closed && answer:
+	case (d.Closed || d.Recover) && answer:
 		return ""
+	case d.Recover:
+		return RefusedUnsolicited
 	case d.Closed:
 		return RefusedClosed
 	case d.Renewal() && !held:
@@ -177,7 +183,7 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 		s.cfg.Gate.Renew(l.ID, gate.Anchor{Time: d.Time, At: l.sent, Lease: d.Lease, Resumes: l.resumes})
 	}
 	if answer {
-		l.nonce, l.bytes = cardea.Nonce{}, nil
+		l.nonce, l.bytes, l.recalled = cardea.Nonce{}, nil, false
 		s.heard(&l.outbox, via)
 		l.rest(now, s.interval(l))
 	}
@@ -193,7 +199,7 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 		s.applied(l)
 	}
 	if forked {
-		s.cfg.Log.Error("the device's log is not what the cloud has seen: this device was rolled back or cloned, the link denies until the cloud has taken a new log", "link", l.ID)
+		s.cfg.Log.Error("the device's log is not what the cloud has seen: this device was rolled back or cloned, or the cloud put back; the link denies until the cloud has taken a new log", "link", l.ID)
 	}
 }
 

@@ -79,6 +79,9 @@ func TestBadMessages(t *testing.T) {
 		return b
 	})
 	bad("over the limit", syncer.RefusedTooBig, func(*world) []byte { return make([]byte, cardea.MaxMessageBytes+1) })
+	bad("asks to recover, and answers nothing", syncer.RefusedUnsolicited, sealed(func(_ *world, d *cardea.Down) {
+		d.Body, d.Recover, d.Nonce = nil, true, cardea.Nonce{1}
+	}))
 	bad("cut short", syncer.RefusedMalformed, func(w *world) []byte { b := w.cloud.push(w.peer); return b[:len(b)-1] })
 	bad("one bit off", syncer.RefusedSignature, func(w *world) []byte {
 		b := sealed(newer)(w)

@@ -52,6 +52,8 @@ type cloud struct {
 	stuck   cardea.Seen     // said to have been seen, whatever was
 	frozen  bool            // statements are not brought up to date
 	idle    bool            // takes no entries
+	lost    bool            // has forgotten what it stated
+	deaf    bool            // and does not look at what it is shown
 }
 
 // A peer is a link, seen from the cloud.
@@ -201,6 +203,13 @@ func (c *cloud) handle(sealed []byte) []byte {
 		return nil
 	}
 	c.reports = append(c.reports, up)
+	if c.lost && (c.deaf || len(up.Held) == 0) {
+		d := c.down(p, up.Nonce)
+		d.Body, d.Recover = nil, true
+		c.answers = append(c.answers, d)
+		return c.seal(p, d)
+	}
+	c.lost = false
 	c.consume(p, up)
 	c.build(p)
 	p.have = up.Have

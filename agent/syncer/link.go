@@ -31,6 +31,8 @@ type link struct {
 	resumes uint64        // as counted then
 	bytes   []byte        // the report itself, for who answers "unknown"
 	said    uint64        // the log's last number when it was made
+
+	recalled bool // the cloud has asked for the statement held
 }
 
 // An outbox is when and which way something is to be sent, on the boot clock.

@@ -193,6 +193,9 @@ func (s *Syncer) route(o *outbox, now time.Duration) (p *pipe, byHTTP bool, late
 func (s *Syncer) seal(l *link, now time.Duration) [][]byte {
 	up := s.report(l)
 	up.Entries = l.Log.Entries
+	if l.recalled {
+		up.Held = l.Statement
+	}
 	up = wire.Fit(up)
 	sealed, err := wire.SealUp(up, s.cfg.Signer, l.Key)
 	if err != nil {

@@ -134,6 +134,9 @@ type device struct {
 	held   []cardea.LinkID // by the device; nil: this one
 	boot   cardea.Nonce    // zero: another one with each report
 	away   bool
+	signed []byte                      // the statement held
+	points map[cardea.Key]cardea.Point // the latest decision known of each key
+	asked  bool                        // the cloud wants to see what is held
 }
 
 func (h *house) pair(grant string) *device {
@@ -158,28 +161,55 @@ func (h *house) pair(grant string) *device {
 
 func (d *device) open(sealed []byte) cardea.Down {
 	d.t.Helper()
-	down, _, err := wire.OpenDown(sealed, d.id, d.link, d.key, d.keys.Trust())
+	down, signed, err := wire.OpenDown(sealed, d.id, d.link, d.key, d.keys.Trust())
 	if err != nil {
 		d.t.Fatal(err)
+	}
+	if !down.Renewal() && down.Revision > d.have.Revision {
+		d.signed = signed
 	}
 	return down
 }
 
+// apply takes a message of the cloud. One that asks to recover changes nothing;
+// a statement counts if its revision is above the one held, and gives no key by
+// an older decision than the one known.
 func (d *device) apply(down cardea.Down) cardea.Down {
 	d.t.Helper()
+	if d.asked = down.Recover; d.asked {
+		return down
+	}
+	if down.Revision < d.have.Revision && !down.Closed {
+		return down
+	}
 	d.head = down.Head
-	if !down.Renewal() {
+	if !down.Renewal() && down.Revision > d.have.Revision {
 		body, err := wire.DecodeBody(down.Body)
 		if err != nil {
 			d.t.Fatal(err)
 		}
+		d.settle(body.Consents)
 		d.body, d.have = body, cardea.Have{Revision: down.Revision, BodyHash: down.BodyHash}
 	}
 	log, err := d.log.Acknowledge(down.Seen)
-	if err == nil {
-		d.log = log
+	if err != nil && !down.Nonce.IsZero() {
+		log = d.log.Reopen()
 	}
+	d.log = log
 	return down
+}
+
+func (d *device) settle(stated []cardea.Consent) {
+	if d.points == nil {
+		d.points = map[cardea.Key]cardea.Point{}
+	}
+	for i, c := range stated {
+		if known := d.points[c.Key]; !c.Decided.Before(known) {
+			d.points[c.Key] = c.Decided
+		} else if c.Given() {
+			stated[i].Reason = cardea.ReasonRollback
+		}
+	}
 }
 
 func (d *device) report() []byte {
@@ -187,6 +217,9 @@ func (d *device) report() []byte {
 	up := cardea.Up{
 		V: cardea.Version, Device: d.id, Links: []cardea.LinkID{d.link}, Link: d.link, Log: d.log.ID,
 		Have: d.have, Clock: cardea.ClockSynced, Entries: d.log.Entries,
+	}
+	if d.asked {
+		up.Held = d.signed
 	}
 	rand.Read(up.Nonce[:])
 	rand.Read(up.Boot[:])
@@ -204,8 +237,22 @@ func (d *device) report() []byte {
 	return sealed
 }
 
-// sync sends one report and applies its answer.
+// sync sends one report and applies its answer, and shows what it holds if it is
+// asked to.
 func (d *device) sync() cardea.Down {
+	d.t.Helper()
+	down := d.exchange()
+	if d.asked {
+		down = d.exchange()
+	}
+	if d.asked {
+		d.t.Error("asked to recover although the statement was shown")
+	}
+	return down
+}
+
+// exchange sends one report and applies its answer.
+func (d *device) exchange() cardea.Down {
 	d.t.Helper()
 	answer, err := d.hub.Handle(context.Background(), d.report())
 	if err != nil {

@@ -43,6 +43,12 @@ func (h *Hub) Handle(ctx context.Context, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
+	switch {
+	case done.asked:
+		h.Log.WarnContext(ctx, "a device knows more than the database, which was put back to an earlier state: it is asked for its statement", "link", id)
+	case done.recovered > 0:
+		h.Log.WarnContext(ctx, "what the database had forgotten is denied on the device", "link", id, "decisions", done.recovered)
+	}
 	h.note(done.answer)
 	if done.changed { // other devices hear of what was decided
 		h.Ledger.Committed(done.link.Account)
@@ -80,6 +86,9 @@ type taken struct {
 	link    accountdb.Link
 	changed bool // the ledger has grown
 	answer  outgoing
+
+	asked     bool // the report knows more than the cloud, and is asked for it
+	recovered int  // what was stopped again by the statement the device held
 }
 
 // take is the one transaction in which a report is handled.
@@ -92,13 +101,29 @@ func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
 		}
 		before := link
 		before.Rejected = slices.Clone(link.Rejected)
+		ahead, err := h.ahead(tx, link, up) // before its entries are taken
+		if err != nil {
+			return err
+		}
 		if err := h.consume(tx, &link, up, &t); err != nil {
 			return err
+		}
+		t.asked = ahead && len(up.Held) == 0
+		var held *cardea.Down
+		if ahead && !t.asked {
+			held = h.evidence(link, up)
+			if t.recovered, err = h.recover(tx, link, held); err != nil {
+				return fmt.Errorf("recover: %w", err)
+			}
+			t.changed = t.changed || t.recovered > 0
 		}
 		if link, err = h.current(tx, link); err != nil {
 			return err
 		}
-		if err := h.confirm(tx, &link, up); err != nil {
+		if !t.asked {
+			err = h.confirm(tx, &link, up, held)
+		}
+		if err != nil {
 			return err
 		}
 		if reported(before, link) {
@@ -108,6 +133,9 @@ func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
 		}
 		t.link = link
 		t.answer, err = h.answer(tx, link, up)
+		if t.asked {
+			t.answer.down.Recover, t.answer.down.Body = true, nil
+		}
 		return err
 	})
 	return t, err
@@ -209,11 +237,10 @@ func (h *Hub) fork(tx *accountdb.Tx, link *accountdb.Link) error {
 	return tx.Audit(link.Account, "device", "forked", link.ID.String())
 }
 
-// confirm notes what the device has proved to have applied. A revision beyond
-// the newest, or the newest with other content, was issued by a database that
-// is no more: the next one goes above it, so that the device will take it. What
-// lies below the newest needs nothing, it may be an old report sent again.
-func (h *Hub) confirm(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up) error {
+// confirm notes what the device has proved to have applied. A statement that this
+// database has not issued was issued by one that is no more: the next one goes
+// above it, so that the device will take it.
+func (h *Hub) confirm(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up, held *cardea.Down) error {
 	now := tx.Millis()
 	if now.Sub(link.LastSeen) > seenEvery {
 		link.LastSeen = now
@@ -222,40 +249,24 @@ func (h *Hub) confirm(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up) erro
 	if link.State == accountdb.LinkClosed {
 		return nil
 	}
-	if up.Have.Revision > link.Revision {
-		return h.jump(tx, link, up.Have.Revision)
-	}
-	if up.Have == link.Have || up.Have.Revision == 0 {
-		return h.attend(tx, link, up, false)
-	}
-	held, err := tx.Statement(link.ID, up.Have.Revision)
-	if err != nil && !errors.Is(err, accountdb.ErrNotFound) {
-		return err
-	}
-	if held.BodyHash != up.Have.BodyHash {
-		if up.Have.Revision < link.Revision {
-			return nil
-		}
-		return h.jump(tx, link, link.Revision)
-	}
-	link.Have, link.Applied, link.LastSeen = up.Have, now, now
-	if err := tx.DropStatements(link.ID, up.Have.Revision); err != nil {
-		return err
-	}
-	return h.attend(tx, link, up, true)
-}
-
-// jump issues the newest content again under a revision above held.
-func (h *Hub) jump(tx *accountdb.Tx, link *accountdb.Link, held uint64) error {
-	newest, err := tx.Statement(link.ID, link.Revision)
+	never, err := neverIssued(tx, *link, up.Have)
 	if err != nil {
 		return err
 	}
-	newest.Revision, link.Revision = held+1, held+1
-	if err := tx.PutStatement(link.ID, newest); err != nil {
-		return err
+	if never {
+		return h.overtake(tx, link, up.Have, held)
 	}
-	return tx.SetBuilt(link.ID, link.Revision, link.Built, link.Catalogue)
+	if up.Have.Revision < link.Have.Revision {
+		return nil // an old report sent again
+	}
+	proof := up.Have != link.Have
+	if proof {
+		link.Have, link.Applied, link.LastSeen = up.Have, now, now
+		if err := tx.DropStatements(link.ID, up.Have.Revision); err != nil {
+			return err
+		}
+	}
+	return h.attend(tx, link, up, proof)
 }
 
 // revoke ends a pairing's grant, so that its tokens are refreshed no more.

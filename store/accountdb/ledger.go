@@ -107,6 +107,18 @@ func (tx *Tx) HashAt(account cardea.AccountID, seq uint64) (cardea.Hash, error) 
 	return h, err
 }
 
+// HasDecision reports whether the ledger has a decision on the key at a point.
+// At the zero point, where nothing was decided, it is always there.
+func (tx *Tx) HasDecision(account cardea.AccountID, key cardea.Key, at cardea.Point) (bool, error) {
+	if at == (cardea.Point{}) {
+		return true, nil
+	}
+	var n int
+	err := tx.row(`SELECT COUNT(*) FROM ledger WHERE account = ? AND seq = ? AND era = ? AND key = ?`,
+		account[:], at.Seq, at.Era, key).Scan(&n)
+	return n > 0, err
+}
+
 // Recorded finds the entry of an event that was appended before; ErrNotFound if
 // it never was.
 func (tx *Tx) Recorded(account cardea.AccountID, event cardea.EventID) (cardea.Entry, error) {

@@ -200,6 +200,13 @@ func (tx *Tx) PutStatement(link cardea.LinkID, s Statement) error {
 		link[:], s.Revision, s.Body, s.BodyHash[:], tx.Millis())
 }
 
+// ReplaceStatement stores a statement that another database has issued.
+func (tx *Tx) ReplaceStatement(link cardea.LinkID, s Statement) error {
+	return tx.exec(`INSERT INTO statements (link, revision, body, body_hash, created) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (link, revision) DO UPDATE SET body = excluded.body, body_hash = excluded.body_hash, created = excluded.created`,
+		link[:], s.Revision, s.Body, s.BodyHash[:], tx.Millis())
+}
+
 // Statement reads a statement a device may still hold.
 func (tx *Tx) Statement(link cardea.LinkID, revision uint64) (Statement, error) {
 	return one(tx, scanStatement, `SELECT revision, body, body_hash, created FROM statements WHERE link = ? AND revision = ?`, link[:], revision)
