@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -32,6 +33,10 @@ type house struct {
 	pipe    *pipe
 	account accountdb.Account
 	keys    wire.KeyList
+
+	path         string
+	master       accountdb.Key
+	root, signer *ecdsa.PrivateKey
 }
 
 // pipe keeps what is published; who is connected is the test's choice.
@@ -84,24 +89,37 @@ func shippedCatalogue(t testing.TB) *cardea.Catalogue {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	db := accountdbtest.Open(t)
-	root, signer := newKey(t), newKey(t)
-	h := &house{
-		t: t, db: db, account: accountdbtest.Account(t, db),
-		pipe: &pipe{connected: map[cardea.DeviceID]bool{}, sent: make(chan []byte, 100)},
-		keys: wire.KeyList{Version: 1, Keys: []*ecdsa.PublicKey{&signer.PublicKey}, NotAfter: 4102444800000},
-	}
-	list, err := wire.SignKeyList(h.keys, root)
+	h := &house{t: t, path: filepath.Join(t.TempDir(), "cloud.db"), master: accountdb.NewKey(), root: newKey(t), signer: newKey(t)}
+	h.open()
+	h.account = accountdbtest.Account(t, h.db)
+	return h
+}
+
+// at is the same house with its database in another place.
+func (h *house) at(path string) *house {
+	h.t.Helper()
+	other := *h
+	other.path = path
+	other.open()
+	return &other
+}
+
+func (h *house) open() {
+	t := h.t
+	t.Helper()
+	h.db = accountdbtest.OpenAt(t, h.path, h.master)
+	h.pipe = &pipe{connected: map[cardea.DeviceID]bool{}, sent: make(chan []byte, 100)}
+	h.keys = wire.KeyList{Version: 1, Keys: []*ecdsa.PublicKey{&h.signer.PublicKey}, NotAfter: 4102444800000}
+	list, err := wire.SignKeyList(h.keys, h.root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.ledger = &ledger.Ledger{DB: db, Catalogue: catalogue.New(shippedCatalogue(t))}
+	h.ledger = &ledger.Ledger{DB: h.db, Catalogue: catalogue.New(shippedCatalogue(t))}
 	h.hub = hub.New(hub.Config{
-		DB: db, Ledger: h.ledger, Pipe: h.pipe, Signer: signer, KeyList: list, Root: &root.PublicKey,
+		DB: h.db, Ledger: h.ledger, Pipe: h.pipe, Signer: h.signer, KeyList: list, Root: &h.root.PublicKey,
 		UpURL: "http://127.0.0.1/v1/up", BrokerURL: "tcp://127.0.0.1:1883",
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
-	return h
 }
 
 // run lets the hub send until the test ends.
