@@ -116,6 +116,13 @@ func TestLongHistories(t *testing.T) {
 	}
 }
 
+// TestTakenBackUnderANewerStatement is a history that once allowed past a
+// denial: a no and a yes wait on the device while a yes of the portal, which has
+// seen neither, arrives.
+func TestTakenBackUnderANewerStatement(t *testing.T) {
+	newPlay(rand.New(rand.NewPCG(1795296820925472289, 161))).run(t, 60)
+}
+
 // A play is one random history.
 type play struct {
 	*rand.Rand

@@ -162,6 +162,27 @@ func (l Log) Own() map[Key]Act {
 	return own
 }
 
+// OwnAt is Own over a statement of this head. A no that was taken back before
+// the device held that statement is a no: what the statement gives may rest on a
+// yes that had not seen the no, beside denials that the yes here had not seen,
+// and only the cloud can weigh them.
+func (l Log) OwnAt(head Position) map[Key]Act {
+	own := l.Own()
+	for _, e := range l.Entries {
+		if e.Act == ActGrant && own[e.Key] == actReconsider && e.Base != head && l.takesBack(e) {
+			own[e.Key] = ActDeny
+		}
+	}
+	return own
+}
+
+// takesBack reports whether e is the last word on its key at its reach.
+func (l Log) takesBack(e LogEntry) bool {
+	return !slices.ContainsFunc(l.Entries, func(o LogEntry) bool {
+		return o.N > e.N && o.Key == e.Key && o.Act == ActGrant && (o.Reach == ReachEverywhere) == (e.Reach == ReachEverywhere)
+	})
+}
+
 // Fresh returns the entries of a report the cloud has not consumed yet. known
 // gives the hash the cloud recorded at a number of this log, or the zero Hash.
 // The same number with other content is ErrForked, and so is a broken chain. A

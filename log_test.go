@@ -189,6 +189,35 @@ func TestOwnReconsidered(t *testing.T) {
 	}
 }
 
+// A no that was taken back counts as one again when the statement has changed
+// since: it may rest on a yes that knew nothing of it.
+func TestOwnAtANewerStatement(t *testing.T) {
+	at := func(e cardea.LogEntry, seq uint64) cardea.LogEntry {
+		e.Base = cardea.Position{Era: 1, Seq: seq}
+		return e
+	}
+	head := cardea.Position{Era: 1, Seq: 2}
+	no, yes := said(cardea.ActDeny, ""), said(cardea.ActGrant, "")
+	for name, c := range map[string]struct {
+		said   []cardea.LogEntry
+		denied bool
+	}{
+		"both before it":         {[]cardea.LogEntry{at(no, 1), at(yes, 1)}, true},
+		"the yes after it":       {[]cardea.LogEntry{at(no, 1), at(yes, 2)}, false},
+		"a yes before and after": {[]cardea.LogEntry{at(no, 1), at(yes, 1), at(yes, 2)}, false},
+		"a no after it":          {[]cardea.LogEntry{at(yes, 2), at(no, 2)}, true},
+		"never a no":             {[]cardea.LogEntry{at(yes, 1)}, false},
+	} {
+		l := cardea.NewLog()
+		for _, e := range c.said {
+			l = l.Append(e)
+		}
+		if got := l.OwnAt(head)[voice] == cardea.ActDeny; got != c.denied {
+			t.Errorf("%s: denied %t", name, got)
+		}
+	}
+}
+
 func unknown(uint64) cardea.Hash { return cardea.Hash{} }
 
 // consumed answers like a cloud that has consumed the first n entries.

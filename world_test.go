@@ -166,7 +166,7 @@ func (d device) knows() set { return d.own | d.held.knows }
 
 // flip makes the gate answer from what is on disk.
 func (d device) flip() device {
-	d.view = cardea.NewView(d.held.consents, d.log.Own(), heard, heard.Add(month))
+	d.view = cardea.NewView(d.held.consents, d.log.OwnAt(d.held.head), heard, heard.Add(month))
 	return d
 }
 

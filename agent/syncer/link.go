@@ -188,7 +188,7 @@ func (s *Syncer) state(l *link) gate.State {
 			c.Reason, c.Everyone, c.ValidUntil = cardea.ReasonRefused, true, 0
 		}
 	}
-	return gate.State{Bar: bar, Consents: consents, Own: l.Log.Own(), Revision: l.Revision, BodyHash: l.BodyHash}
+	return gate.State{Bar: bar, Consents: consents, Own: l.Log.OwnAt(l.Head), Revision: l.Revision, BodyHash: l.BodyHash}
 }
 
 // deniedForAll is what the device's owner denies for all links, what the disk
