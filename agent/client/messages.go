@@ -151,27 +151,33 @@ type Consent struct {
 // them: a decision made on a screen that shows them says so in its Head.
 type Consents struct {
 	Generation uint64          `json:"generation"`
+	Link       cardea.LinkID   `json:"link"` // whose they are
 	Head       cardea.Position `json:"head"`
 	Consents   []Consent       `json:"consents"`
 }
 
-// A Withdrawal stops one key here or everywhere, or here for everyone. Head is that of the consents
-// that were shown; without it what the agent holds counts as shown, which is
+// A Withdrawal stops one key here or everywhere, or here for everyone. Link and
+// Head are those of the consents that were shown; without them it is whoever uses
+// the device now who says it, and what the agent holds counts as shown, which is
 // right for a word or a button without a screen.
 type Withdrawal struct {
 	Key   cardea.Key       `json:"key"`
 	Reach cardea.Reach     `json:"reach,omitempty"` // absent: "device"
+	Link  cardea.LinkID    `json:"link,omitzero"`
 	Head  *cardea.Position `json:"head,omitempty"`
 }
 
 // A Grant allows one key. With cardea.ReachEveryone it only takes back what the
-// same person has stopped for everyone, and names nothing else. Otherwise it names the version and the notice the owner was
-// shown and the Head of the consents on that screen.
+// same person has stopped for everyone, and names nothing else. Otherwise it names
+// the version and the notice the owner was shown and the Head of the consents on
+// that screen, and where several people are linked also their Link: a yes that
+// was pressed just after somebody else took over is refused ("switched").
 type Grant struct {
 	Key     cardea.Key       `json:"key"`
 	Version uint32           `json:"version"`
 	Notice  cardea.Hash      `json:"notice"`
 	Reach   cardea.Reach     `json:"reach,omitempty"` // absent: "device"
+	Link    cardea.LinkID    `json:"link,omitzero"`
 	Head    *cardea.Position `json:"head,omitempty"`
 }
 
@@ -230,6 +236,7 @@ type Preference struct {
 // Preferences are the preferences a program may see.
 type Preferences struct {
 	Generation  uint64          `json:"generation"`
+	Link        cardea.LinkID   `json:"link"` // whose they are
 	Head        cardea.Position `json:"head"`
 	Preferences []Preference    `json:"preferences"`
 }
@@ -240,6 +247,7 @@ type PreferenceChange struct {
 	Key   cardea.PreferenceKey `json:"key"`
 	Value json.RawMessage      `json:"value"`
 	Reach cardea.Reach         `json:"reach,omitempty"` // absent: "device"
+	Link  cardea.LinkID        `json:"link,omitzero"`
 	Head  *cardea.Position     `json:"head,omitempty"`
 }
 

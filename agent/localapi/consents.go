@@ -13,7 +13,7 @@ func (s *Server) consents(c *call) error {
 		return err
 	}
 	return c.answer(client.Consents{
-		Generation: generation, Head: link.Head, Consents: s.visible(c.caller.program, link),
+		Generation: generation, Link: link.ID, Head: link.Head, Consents: s.visible(c.caller.program, link),
 	})
 }
 
@@ -61,7 +61,7 @@ func (s *Server) withdraw(c *call) error {
 	if err := c.permit(req.Key.Purpose()); err != nil {
 		return err
 	}
-	link, err := s.held()
+	link, err := s.deniedBy(req.Link, reach)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (s *Server) allow(c *call) error {
 	if req.Version == 0 || req.Notice.IsZero() || req.Head == nil {
 		return invalid("a yes names the version and the notice that were shown, and the head of GET /v1/consents behind that screen")
 	}
-	link, err := s.held()
+	link, err := s.agreedBy(req.Link)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (s *Server) lift(c *call, req client.Grant) error {
 	if req.Version != 0 || !req.Notice.IsZero() {
 		return invalid("with reach \"everyone\" a stop is taken back and nobody says yes: send no version and no notice")
 	}
-	link, err := s.held()
+	link, err := s.present(req.Link)
 	if err != nil {
 		return err
 	}

@@ -86,6 +86,49 @@ func TestSwitch(t *testing.T) {
 	}
 }
 
+// A screen is shown to one person, and somebody else may have taken over when its
+// button is pressed.
+func TestADecisionOverASwitch(t *testing.T) {
+	h := newHouse(t)
+	c, second := h.client(t), h.second(t)
+	shown, err := c.Consents(t.Context())
+	if err != nil || shown.Link != h.link {
+		t.Fatalf("%+v, %v", shown, err)
+	}
+	yes := client.Grant{Key: "voice/use", Version: 1, Notice: cardea.Hash{1}, Head: &shown.Head}
+	if _, err := c.Allow(t.Context(), yes); code(err) != "invalid_request" {
+		t.Errorf("a yes of either: %v", err)
+	}
+	yes.Link = shown.Link
+	if _, err := c.Allow(t.Context(), yes); err != nil {
+		t.Errorf("a yes of who is there: %v", err)
+	}
+	if err := h.Activate(second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Allow(t.Context(), yes); code(err) != "switched" {
+		t.Errorf("a yes of who has left: %v", err)
+	}
+	set := client.PreferenceChange{Key: "voice_speed", Value: []byte("1"), Link: shown.Link}
+	if _, err := c.SetPreference(t.Context(), set); code(err) != "switched" {
+		t.Errorf("a preference of who has left: %v", err)
+	}
+	if _, err := c.Withdraw(t.Context(), client.Withdrawal{Key: "voice/use", Link: shown.Link, Reach: cardea.ReachEveryone}); code(err) != "switched" {
+		t.Errorf("a no for everyone by who has left: %v", err)
+	}
+	if _, err := c.Withdraw(t.Context(), client.Withdrawal{Key: "voice/use", Link: shown.Link}); err != nil {
+		t.Errorf("a no of who has left: %v", err)
+	}
+	for id, want := range map[cardea.LinkID]int{h.link: 2, second: 0} {
+		if l, err := h.db.Link(id); err != nil || len(l.Log.Entries) != want {
+			t.Errorf("%v decided %+v, %v", id, l.Log.Entries, err)
+		}
+	}
+	if _, err := c.Withdraw(t.Context(), client.Withdrawal{Key: "voice/use", Link: cardea.LinkID{9}}); code(err) != "unknown_link" {
+		t.Errorf("a no of nobody: %v", err)
+	}
+}
+
 // A token that arrives after somebody else has taken over is nobody's.
 func TestTokenOverASwitch(t *testing.T) {
 	h := newHouse(t)

@@ -27,7 +27,7 @@ func (s *Server) preferences(c *call) error {
 		return err
 	}
 	return c.answer(client.Preferences{
-		Generation: generation, Head: link.Head, Preferences: settings(c.caller.program, link),
+		Generation: generation, Link: link.ID, Head: link.Head, Preferences: settings(c.caller.program, link),
 	})
 }
 
@@ -78,7 +78,7 @@ func (s *Server) prefer(c *call) error {
 	if err != nil {
 		return err
 	}
-	link, err := s.held()
+	link, err := s.present(req.Link)
 	if err != nil {
 		return err
 	}
