@@ -247,5 +247,15 @@ func TestAbandon(t *testing.T) {
 		if got := w.cloud.fold(w.peer, recs); got == cardea.ReasonGranted {
 			t.Error("what was said before the reset was lost")
 		}
+		// What the old owner's cloud still states does nothing to the new owner.
+		w.peer = w.join()
+		sleep(2 * time.Second)
+		refused := w.Status().Refused[syncer.RefusedForeign]
+		w.send(w.cloud.push(w.cloud.links[owner]))
+		sleep(time.Second)
+		if got := w.Status().Refused[syncer.RefusedForeign]; got != refused+1 {
+			t.Errorf("an old statement was not refused as foreign: %d after %d", got, refused)
+		}
+		w.answers(owner, cardea.Deny, cardea.ReasonUnknown)
 	})
 }
