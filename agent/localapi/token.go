@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -66,7 +65,11 @@ const (
 	maxNonce = 512
 )
 
-var methodPattern = regexp.MustCompile(`^[A-Z][A-Z-]{0,19}$`)
+// isMethod reports whether a request can have such a method.
+func isMethod(text string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	return text != "" && len(text) <= 20 && text[0] != '-' && strings.Trim(text, letters+"-") == ""
+}
 
 // provable checks what a proof is wanted for, if one is.
 func provable(r *client.Request) error {
@@ -74,7 +77,7 @@ func provable(r *client.Request) error {
 		return nil
 	}
 	bad := func(c rune) bool { return c < ' ' || c > '~' }
-	if !methodPattern.MatchString(r.Method) || len(r.URL) > maxURL || len(r.Nonce) > maxNonce || strings.ContainsFunc(r.Nonce, bad) {
+	if !isMethod(r.Method) || len(r.URL) > maxURL || len(r.Nonce) > maxNonce || strings.ContainsFunc(r.Nonce, bad) {
 		return invalid("request: the method in capitals, the url and the nonce of the API's last answer, if any")
 	}
 	return nil
