@@ -36,8 +36,12 @@ check: ## formatting, vet, and what go fix would change
 lint: ## staticcheck; its version stands in tools.mod, apart from what we link
 	$(GO) tool -modfile=tools.mod staticcheck ./...
 
+.PHONY: strace
+strace: # tests watch and break system calls with it
+	@command -v strace >/dev/null || apt-get install -y strace || { apt-get update && apt-get install -y strace; }
+
 .PHONY: test
-test: check ## check, and all tests with the race detector
+test: check strace ## check, and all tests with the race detector
 	@{ $(TEST) -json $(ROOT); $(TEST) -race -json $$($(GO) list ./... | grep -vx $(ROOT)); } | $(GO) run ./internal/ci
 
 .PHONY: fuzz

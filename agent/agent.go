@@ -63,7 +63,7 @@ func live(ctx context.Context, c Config, door *socket, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer st.db.Close()
+	defer st.close(c)
 	a, err := assemble(c, st, log)
 	if err != nil {
 		return err

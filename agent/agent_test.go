@@ -148,10 +148,6 @@ func TestFaultsAtStart(t *testing.T) {
 			stop()
 			newer(t, filepath.Join(d.StateDir, "device.db"))
 		}, devicedb.ErrNewer, "install that version"},
-		"a database of nonsense": {func(t *testing.T, d *device) {
-			os.MkdirAll(d.StateDir, 0o700)
-			os.WriteFile(filepath.Join(d.StateDir, "device.db"), bytes.Repeat([]byte("x"), 1<<16), 0o600)
-		}, devicedb.ErrDamaged, "pairing"},
 		"a key others can read": {func(t *testing.T, d *device) {
 			_, stop := d.start(t)
 			stop()
@@ -182,6 +178,30 @@ func TestFaultsAtStart(t *testing.T) {
 			err := d.run(ctx)
 			if err == nil || fault.is != nil && !errors.Is(err, fault.is) || !strings.Contains(err.Error(), fault.says) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("ended with: %v", err)
+			}
+		})
+	}
+}
+
+// A database of nonsense is set aside, said in one line, and the agent runs.
+func TestDamagedDatabaseIsSetAside(t *testing.T) {
+	for name, hurt := range map[string]func(path string){
+		"nonsense": func(path string) { os.WriteFile(path, bytes.Repeat([]byte("x"), 1<<16), 0o600) },
+		"cut off":  func(path string) { os.Truncate(path, 9000) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDevice(t)
+			_, stop := d.start(t)
+			stop()
+			hurt(filepath.Join(d.StateDir, "device.db"))
+			c, stop := d.start(t)
+			if st, err := c.Status(t.Context()); err != nil || st.Bar != cardea.ReasonGuest {
+				t.Errorf("%+v, %v", st, err)
+			}
+			stop()
+			aside, _ := filepath.Glob(filepath.Join(d.StateDir, "device.db.damaged-*"))
+			if n := strings.Count(d.log.String(), "damaged and set aside"); len(aside) != 1 || n != 1 {
+				t.Errorf("%v, said %d times", aside, n)
 			}
 		})
 	}

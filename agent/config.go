@@ -77,6 +77,11 @@ type Config struct {
 	// happens. Default 6 h.
 	MaxInterval time.Duration `toml:"max_interval"`
 
+	// Prober is a program that calls Probed first of all, such as the agent's
+	// own: a database that may be damaged is read in it before this process
+	// touches it. Empty reads it here; most damage is survived, not all.
+	Prober string `toml:"-"`
+
 	// LogLevel is "debug", "info", "warn" or "error". Default "info". Whoever
 	// makes the logger given to Run obeys it.
 	LogLevel slog.Level `toml:"log_level"`

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/cardea-id/cardea/agent/gate"
 	"github.com/cardea-id/cardea/agent/keys"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
@@ -38,7 +40,7 @@ func openState(c Config, log *slog.Logger) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
-	db, err := openDB(c.StateDir, key, log)
+	db, err := openDB(c, key, log)
 	return state{key, db}, err
 }
 
@@ -55,23 +57,83 @@ func makeDir(dir string, mode fs.FileMode) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// openDB opens the database. One that came with the key of another machine, in
-// an image written to many devices, belongs to that machine: it is set aside as
-// the key was, also when the agent was stopped between the two.
-func openDB(dir string, key *keys.Key, log *slog.Logger) (*devicedb.DB, error) {
-	path := filepath.Join(dir, dbFile)
-	db, err := devicedb.Open(path, key.SealKey())
-	if !errors.Is(err, devicedb.ErrSeal) {
-		return db, err
+// openDB opens the database. A file that is doubtful is probed first, where it
+// can do no harm; one that is damaged is set aside, and the session fetches what
+// the cloud knows. One that came with the key of another machine, in an image
+// written to many devices, belongs to that machine: it is set aside as the key
+// was, also when the agent was stopped between the two.
+func openDB(c Config, key *keys.Key, log *slog.Logger) (*devicedb.DB, error) {
+	path := filepath.Join(c.StateDir, dbFile)
+	err := c.probe(path)
+	var db *devicedb.DB
+	if err == nil {
+		db, err = devicedb.Open(path, key.SealKey())
 	}
-	others, _ := filepath.Glob(filepath.Join(dir, keyFile+".*")) // the pattern is well formed
-	if len(others) == 0 {
+	switch {
+	case err == nil:
+		return db, nil
+	case errors.Is(err, devicedb.ErrSeal) && !devicedb.Ours(path, key.SealKey()):
+		others, _ := filepath.Glob(filepath.Join(c.StateDir, keyFile+".*")) // the pattern is well formed
+		if len(others) == 0 {
+			return nil, err
+		}
+		suffix := strings.TrimPrefix(others[len(others)-1], filepath.Join(c.StateDir, keyFile))
+		log.Warn("the state of another machine is set aside", "to", path+suffix)
+		for _, name := range devicedb.Beside(path) {
+			if err := os.Rename(name, name+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("set the state of another machine aside: %w", err)
+			}
+		}
+		if err := os.Rename(path, path+suffix); err != nil {
+			return nil, fmt.Errorf("set the database of another machine aside: %w", err)
+		}
+	case errors.Is(err, devicedb.ErrSeal) || errors.Is(err, devicedb.ErrDamaged):
+		aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
+		log.Error("the device database is damaged and set aside, what the cloud knows is fetched again", "to", aside, "err", err)
+		if err := setAside(path, aside); err != nil {
+			return nil, err
+		}
+	default:
 		return nil, err
 	}
-	aside := path + strings.TrimPrefix(others[len(others)-1], filepath.Join(dir, keyFile))
-	log.Warn("the state of another machine is set aside", "to", aside)
-	if err := os.Rename(path, aside); err != nil {
-		return nil, fmt.Errorf("set the database of another machine aside: %w", err)
-	}
 	return devicedb.Open(path, key.SealKey())
+}
+
+// setAside keeps one damaged file for whoever wants to know, and no more: the
+// disk is small.
+func setAside(path, aside string) error {
+	older, _ := filepath.Glob(path + ".damaged-*") // at worst one stays
+	for _, name := range older {
+		os.Remove(name)
+	}
+	if err := os.Rename(path, aside); err != nil {
+		return fmt.Errorf("set the damaged database aside: %w", err)
+	}
+	return nil
+}
+
+// cleanFile says, with the name of the boot, that the agent before this one
+// closed its database.
+const cleanFile = "db.clean"
+
+// probe has a doubtful database read in a child process. Doubtful is every one
+// that was not closed by an agent of this boot.
+func (c Config) probe(path string) error {
+	mark := filepath.Join(c.RunDir, cleanFile)
+	boot, err := os.ReadFile(mark)
+	os.Remove(mark)
+	if err == nil && len(boot) > 0 && string(boot) == gate.BootID() || c.Prober == "" {
+		return nil
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		return nil // there is none
+	}
+	return probeIn(c.Prober, path)
+}
+
+// close lets go of the database and says so to the next agent.
+func (s state) close(c Config) {
+	if s.db.Close() == nil {
+		os.WriteFile(filepath.Join(c.RunDir, cleanFile), []byte(gate.BootID()), 0o600) // without it the file is probed
+	}
 }

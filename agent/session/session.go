@@ -165,6 +165,9 @@ func New(cfg Config) (*Session, error) {
 // nil once everything it started has stopped.
 func (s *Session) Run(ctx context.Context) error {
 	s.resume()
+	if len(s.cfg.DB.Lost()) > 0 {
+		s.wg.Go(s.regain)
+	}
 	<-ctx.Done()
 	s.mu.Lock()
 	s.closed = true

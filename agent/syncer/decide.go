@@ -134,6 +134,8 @@ func (s *Syncer) keep(l *link, entries []cardea.LogEntry) error {
 		l.broken = cardea.ReasonStore
 		s.enforceAll()
 		s.enforce(l)
+		l.hurry(s.cfg.Gate.Boot()) // with the answer the disk is tried again
+		s.poke()
 		return err
 	}
 	l.Log, l.behind = appended(l.Log), true

@@ -26,6 +26,9 @@ import (
 const defaultConfig = "/etc/cardea/agent.toml"
 
 func main() {
+	if code, ok := agent.Probed(); ok {
+		os.Exit(code)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -78,6 +81,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	if *debug {
 		c.LogLevel = slog.LevelDebug
+	}
+	if self, err := os.Executable(); err == nil {
+		c.Prober = self
 	}
 	if *check {
 		if err := c.Check(); err != nil {

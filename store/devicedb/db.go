@@ -51,7 +51,7 @@ var (
 	// ErrNewer: a newer agent wrote the file. It is left as it is.
 	ErrNewer = errors.New("the device database was written by a newer agent: install that version again")
 	// ErrDamaged: the file or a value in it can not be read.
-	ErrDamaged = errors.New("the device database is damaged: what the cloud knows is fetched again, if need be after a new pairing")
+	ErrDamaged = errors.New("the device database is damaged: what the cloud knows is fetched again")
 	// ErrRolledBack: the state of a link is older than what the journal has seen
 	// of it.
 	ErrRolledBack = errors.New("the device database was put back to an earlier state, or has lost something: this device was rolled back or cloned")
@@ -68,6 +68,11 @@ const schema = 1
 
 // absurd is a version that no agent will ever write: it is damage.
 const absurd = 1 << 10
+
+const journalSuffix = ".journal"
+
+// baseOf is what the names of the files beside a database begin with.
+func baseOf(path string) string { return strings.TrimSuffix(path, filepath.Ext(path)) }
 
 // lockTimeout is how long Open waits for another process to let go of the file.
 const lockTimeout = 2 * time.Second
@@ -110,13 +115,13 @@ func Open(path string, seal [32]byte) (*DB, error) {
 		return nil, fmt.Errorf("open device database: %w", err)
 	}
 	db := &DB{
-		bolt: bolt, seal: newSealer(seal), key: seal, base: strings.TrimSuffix(path, filepath.Ext(path)),
+		bolt: bolt, seal: newSealer(seal), key: seal, base: baseOf(path),
 		states: map[cardea.LinkID]*state{},
 	}
 	err = db.prepare()
 	if err == nil {
 		// The file is locked and sealed with this key, so the journal is ours.
-		db.journal, err = slots.OpenJournal(db.base+".journal", seal)
+		db.journal, err = slots.OpenJournal(db.base+journalSuffix, seal)
 	}
 	if err == nil {
 		if err = db.compare(); err != nil {
