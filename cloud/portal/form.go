@@ -52,7 +52,7 @@ func checkName(text string) (name, wrong string) {
 		return "", "Give the device a name, so that you can tell it from others."
 	case utf8.RuneCountInString(name) > maxName || len(name) > maxNameBytes:
 		return "", fmt.Sprintf("This name is too long. Use at most %d characters.", maxName)
-	case strings.ContainsFunc(name, hidden):
+	case strings.ContainsFunc(name, hidden) || !strings.ContainsFunc(name, seen):
 		return "", "This name has characters that cannot be seen. Type it again."
 	}
 	return name, ""
@@ -64,6 +64,9 @@ func checkName(text string) (name, wrong string) {
 func hidden(r rune) bool {
 	return unicode.IsControl(r) || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' || r == '\u2028' || r == '\u2029' || r == '\ufeff'
 }
+
+// seen reports characters that leave a trace: joiners alone make no name.
+func seen(r rune) bool { return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) }
 
 // maxEmail is the longest address there is (RFC 5321, Section 4.5.3.1.3).
 const maxEmail = 254

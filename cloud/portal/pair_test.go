@@ -251,6 +251,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 		strings.Repeat("e\u0301\u0301", 60): "too long",
 		"Kitchen\u202eretsam":               "cannot be seen",
 		"Kitchen\x00":                       "cannot be seen",
+		"\u200b\u200d \u00ad":               "cannot be seen",
 		"\xff\xfe":                          "no text",
 	} {
 		d := b.press(page, "Approve", "name", name)
