@@ -446,7 +446,7 @@ func universes() []universe {
 		{"two devices, every script", false, cardea.ClassC, pairsOf(all, all, true), 0, 0},
 		{"two devices, a crash and a loss", false, cardea.ClassC, [][2]string{{"SAS", "ASA"}}, 1, 1},
 		{"device and portal, every script", true, cardea.ClassC, pairsOf(here, all, false), 0, 0},
-		{"device and portal, on the device only", true, cardea.ClassL, pairsOf(here, all, false), 0, 0},
+		{"device and portal, data stays on the device", true, cardea.ClassL, pairsOf(all, all, false), 0, 0},
 		{"device and portal, a crash and a loss", true, cardea.ClassC, pairsOf([]string{"sas", "asa", "SAa"}, []string{"SAS", "ASa"}, false), 1, 1},
 	}
 }
