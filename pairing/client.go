@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/cardea-id/cardea"
 )
 
 // A Client is a device that asks one server for tokens. The zero values of the
@@ -160,7 +162,17 @@ func (c *Client) Refresh(ctx context.Context, refresh Secret) (Tokens, error) {
 // as RFC 8693 has it. A server that knows neither gives a token for another
 // audience: whoever asked has to look.
 func (c *Client) RefreshFor(ctx context.Context, refresh Secret, audience, scope string) (Tokens, error) {
+	return c.RefreshLink(ctx, cardea.LinkID{}, refresh, audience, scope)
+}
+
+// RefreshLink is RefreshFor for a link of our own server, which gives new tokens
+// for the proof of the link's key if it does not know the refresh token: the
+// [Error] is [UnknownLink] if it does not know the link either.
+func (c *Client) RefreshLink(ctx context.Context, link cardea.LinkID, refresh Secret, audience, scope string) (Tokens, error) {
 	form := url.Values{"grant_type": {GrantRefreshToken}, "refresh_token": {refresh.Reveal()}, "client_id": {c.ClientID}}
+	if !link.IsZero() {
+		form.Set("link", link.String())
+	}
 	if scope != "" {
 		form.Set("scope", scope)
 	}

@@ -23,6 +23,11 @@ const (
 	ServerError          = "server_error"
 	TemporarilyBusy      = "temporarily_unavailable"
 
+	// UnknownLink is a word of our own: the server does not know the link that a
+	// refresh names, because its database was put back to an earlier state. It
+	// ends nothing: pair again, or wait for the server to remember.
+	UnknownLink = "unknown_link"
+
 	UseDPoPNonce     = "use_dpop_nonce"
 	InvalidDPoPProof = "invalid_dpop_proof"
 )

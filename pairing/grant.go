@@ -107,7 +107,8 @@ type GrantKey struct {
 	ID       GrantID
 	Code     cardea.Hash // device code
 	UserCode cardea.Hash
-	Refresh  cardea.Hash // any refresh token ever given that is still remembered
+	Refresh  cardea.Hash   // any refresh token ever given that is still remembered
+	Link     cardea.LinkID // made with the grant
 }
 
 // An Owner is the account a change concerns: the one that answers, or the one
@@ -137,6 +138,7 @@ const (
 	NoteRepeated  Note = "grant_redeemed_again" // the answer was lost
 	NoteReused    Note = "grant_token_reused"   // outdated, but by the right key: a copy of the device?
 	NoteWrongKey  Note = "grant_wrong_key"
+	NoteRecalled  Note = "grant_recalled" // by the key, for a token that is not known
 	NoteRevoked   Note = "grant_revoked"
 	NoteCancelled Note = "grant_cancelled" // approved, and taken back before it was redeemed
 )
@@ -234,6 +236,24 @@ func (g *Grant) Refresh(u Use, owner Owner, now cardea.Millis) (Note, error) {
 		g.State = GrantRevoked
 	}
 	return note, refuse("the refresh token is outdated")
+}
+
+// Recall gives a set of tokens for the proof of the key alone. It is the rule for
+// a token that is not known, where the client has named the link it belongs to:
+// the storage has forgotten it, or the device has. The key the grant is bound to
+// is the last word on who asks.
+func (g *Grant) Recall(u Use, owner Owner, now cardea.Millis) (Note, error) {
+	switch {
+	case g.State != GrantActive:
+		return "", refuse("the grant was revoked")
+	case g.JKT == "" || u.JKT != g.JKT:
+		return g.wrongKey()
+	case !owner.Active:
+		return "", refuse("the account is not active")
+	}
+	g.Rotated = now
+	g.give(u, now)
+	return NoteRecalled, nil
 }
 
 func (g *Grant) give(u Use, now cardea.Millis) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
@@ -169,7 +170,7 @@ func (s *Session) refresh(ctx context.Context, key tokenKey) (pairing.Tokens, er
 		return held, s.forAudience(held, key.audience)
 	}
 	begun := s.cfg.Boot()
-	t, err := s.cfg.Client.RefreshFor(ctx, held.RefreshToken, key.audience, key.scope)
+	t, err := s.cfg.Client.RefreshLink(ctx, s.known(key.link), held.RefreshToken, key.audience, key.scope)
 	if pairing.HasCode(err, pairing.InvalidGrant) {
 		s.revoked(key.link)
 		return t, err
@@ -190,6 +191,16 @@ func (s *Session) refresh(ctx context.Context, key tokenKey) (pairing.Tokens, er
 	}
 	s.remember(key, t, begun)
 	return t, nil
+}
+
+// known is the link as its server knows it; zero for one that is not in step
+// with any, whose id only this device knows.
+func (s *Session) known(link cardea.LinkID) cardea.LinkID {
+	l, err := s.cfg.DB.Link(link)
+	if err != nil || l.Key == (wire.LinkKey{}) {
+		return cardea.LinkID{}
+	}
+	return link
 }
 
 // held reads the link's tokens, which are for its own server only.

@@ -32,10 +32,14 @@ func (i *Issuer) poll(r request) (any, error) {
 	if err := refusal(g, use, time.Now()); err != nil {
 		return nil, err
 	}
-	return i.give(r.Context(), offer{
+	given, err := i.give(r.Context(), offer{
 		client: client.ID, by: pairing.GrantKey{Code: use.Token}, use: use, proofs: key.ids,
 		decide: (*pairing.Grant).Redeem,
 	})
+	if errors.Is(err, errNotKnown) {
+		return nil, notKnown
+	}
+	return given, err
 }
 
 // refusal tries the rule on what was read. A refusal that changes nothing, such

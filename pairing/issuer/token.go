@@ -40,7 +40,8 @@ func (i *Issuer) holder(r request) (Client, proved, error) {
 	return client, key, err
 }
 
-// refresh is RFC 6749, Section 6.
+// refresh is RFC 6749, Section 6. A request that also names a link has tokens for
+// the proof of its key alone, if the refresh token is not known.
 func (i *Issuer) refresh(r request) (any, error) {
 	client, key, err := i.holder(r)
 	if err != nil {
@@ -51,11 +52,31 @@ func (i *Issuer) refresh(r request) (any, error) {
 		return nil, failure(pairing.InvalidRequest, "refresh_token is missing")
 	}
 	use := pairing.Use{Token: token.Hash(), JKT: key.jkt, Arrived: cardea.MillisOf(r.at)}
-	return i.give(r.Context(), offer{
+	o := offer{
 		client: client.ID, scope: r.form.get("scope"), by: pairing.GrantKey{Refresh: use.Token}, use: use, proofs: key.ids,
 		decide: (*pairing.Grant).Refresh,
-	})
+	}
+	given, err := i.give(r.Context(), o)
+	if !errors.Is(err, errNotKnown) {
+		return given, err
+	}
+	link, badLink := cardea.ParseID[cardea.LinkID](r.form.get("link"))
+	if badLink != nil || key.jkt == "" {
+		return nil, notKnown
+	}
+	o.by, o.decide = pairing.GrantKey{Link: link}, (*pairing.Grant).Recall
+	if given, err = i.give(r.Context(), o); errors.Is(err, errNotKnown) {
+		return nil, failure(pairing.UnknownLink, "neither the refresh token nor the link is known here: pair again")
+	}
+	return given, err
 }
+
+// errNotKnown: no grant has that code, token or link. What a client hears of it
+// is notKnown.
+var (
+	errNotKnown = errors.New("no such grant")
+	notKnown    = failure(pairing.InvalidGrant, "it is not known here, or no longer")
+)
 
 // An offer is a code or a token that a client presents to have tokens for it.
 type offer struct {
@@ -93,7 +114,7 @@ func (i *Issuer) give(ctx context.Context, o offer) (any, error) {
 		})
 	switch {
 	case errors.Is(err, pairing.ErrNoGrant):
-		return nil, failure(pairing.InvalidGrant, "it is not known here, or no longer")
+		return nil, errNotKnown
 	case err != nil:
 		return nil, fmt.Errorf("give tokens: %w", err)
 	case answer != nil:

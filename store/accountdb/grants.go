@@ -271,6 +271,8 @@ func (tx *Tx) findGrant(key pairing.GrantKey) (grantRow, error) {
 		where, arg = `WHERE code = ?`, key.Code[:]
 	case !key.UserCode.IsZero():
 		where, arg = `WHERE user_code = ?`, key.UserCode[:]
+	case !key.Link.IsZero():
+		where, arg = `WHERE grants.id = (SELECT grant_id FROM links WHERE id = ?)`, key.Link[:]
 	case !key.Refresh.IsZero():
 		where, arg = `JOIN refresh_tokens ON refresh_tokens.grant_id = grants.id WHERE refresh_tokens.hash = ?`, key.Refresh[:]
 	}
