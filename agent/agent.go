@@ -11,6 +11,7 @@ package agent
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -102,7 +103,7 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 	a := &agent{Config: c, log: log}
 	a.gate = gate.New(gate.Config{Path: filepath.Join(c.RunDir, clockFile), Resumes: gate.Resumes(), Log: log})
 	var err error
-	if a.trust, err = c.tlsClock(a.now, log); err != nil {
+	if a.trust, err = c.tlsClock(a.now, a.anchors, log); err != nil {
 		return nil, err
 	}
 	a.web = c.httpClient(a.trust)
@@ -112,6 +113,7 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 	a.syncer, err = syncer.New(syncer.Config{
 		DB: st.db, Gate: a.gate, Signer: st.key, HTTP: a.web, Log: log,
 		Silence: c.PostAfter, MaxInterval: c.MaxInterval, Believe: a.believe,
+		Keys: c.anyServer(), RootPin: c.RootPin, Passed: a.trust.LastKnownGood,
 		Connect: func(url, issuer string, up func(), message func([]byte)) syncer.Pipe {
 			return a.pipe(broker, url, issuer, up, message)
 		},
@@ -137,10 +139,10 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 func (a *agent) sessionConfig(st state) session.Config {
 	c := a.Config
 	return session.Config{
-		DB:     st.db,
-		Client: &pairing.Client{Issuer: c.Issuer, ClientID: c.ClientID, Scope: c.Scope, HTTP: a.web, Signer: st.key, Log: a.log},
-		Device: pairing.Device{Kind: c.DeviceKind, Model: c.DeviceModel, Serial: c.DeviceSerial},
-		Boot:   a.gate.Boot, BootID: a.gate.BootID(),
+		DB:      st.db,
+		Client:  &pairing.Client{Issuer: c.Issuer, ClientID: c.ClientID, Scope: c.Scope, HTTP: a.web, Signer: st.key, Log: a.log},
+		Device:  pairing.Device{Kind: c.DeviceKind, Model: c.DeviceModel, Serial: c.DeviceSerial},
+		RootPin: c.RootPin, Boot: a.gate.Boot, BootID: a.gate.BootID(),
 		Joined: a.joined, Revoked: a.syncer.Unlink, Notify: a.noted, Log: a.log,
 	}
 }
@@ -191,6 +193,15 @@ func (a *agent) pipe(c mqttlink.Config, url, issuer string, up func(), message f
 func (a *agent) now() cardea.Now {
 	link, _ := a.believed.Load().(cardea.LinkID)
 	return a.gate.ClockOf(link)
+}
+
+// anchors vouch for the issuer and the broker beside the authorities of the
+// configuration: they came with the key lists of the issuer's links.
+func (a *agent) anchors() []*x509.Certificate {
+	if a.syncer == nil {
+		return nil
+	}
+	return a.syncer.Anchors(a.Issuer)
 }
 
 // believe says whether the time of a cloud's answer may be used. Only the

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
 )
 
@@ -39,6 +40,12 @@ type Config struct {
 	// issuer and the broker. Empty takes the system's, which costs some 3 MB of
 	// memory.
 	CAFile string `toml:"ca_file"`
+
+	// RootPin is the thumbprint (RFC 7638) of the issuer's root key, which signs
+	// the lists of all its other keys. A link that comes with another root is
+	// refused, and one that was made with another denies. Empty takes the root
+	// that comes with the first link on trust. The cloud logs it at its start.
+	RootPin string `toml:"root_pin"`
 
 	// StateDir holds the device key and the database, and must outlive a power
 	// cut. It is made if it is not there, for the agent's user only. Default
@@ -129,6 +136,11 @@ func (c Config) validate() error {
 	if c.ConnectTo != "" {
 		if host, port, err := net.SplitHostPort(c.ConnectTo); err != nil || host == "" || port == "" {
 			return fmt.Errorf("%w: connect_to: want host:port", ErrConfig)
+		}
+	}
+	if c.RootPin != "" {
+		if _, err := cardea.ParseDeviceID(c.RootPin); err != nil { // a thumbprint too
+			return fmt.Errorf("%w: root_pin: want a thumbprint, 43 characters of base64url", ErrConfig)
 		}
 	}
 	if c.PostAfter < 0 || c.MaxInterval < 0 {

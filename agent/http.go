@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -54,23 +55,27 @@ func authorities(file string) (*x509.CertPool, []*x509.Certificate, error) {
 
 // tlsClock judges the certificates of the issuer and the broker, by the time of
 // the links this issuer made.
-func (c Config) tlsClock(now func() cardea.Now, log *slog.Logger) (*tlsclock.Clock, error) {
+func (c Config) tlsClock(now func() cardea.Now, anchors func() []*x509.Certificate, log *slog.Logger) (*tlsclock.Clock, error) {
 	pool, list, err := authorities(c.CAFile)
 	if err != nil {
 		return nil, err
 	}
 	return tlsclock.New(tlsclock.Config{
-		Now: now, Boot: gate.BootTime, Path: filepath.Join(c.StateDir, goodFile), Roots: pool, Authorities: list, Log: log,
+		Now: now, Boot: gate.BootTime, Path: filepath.Join(c.StateDir, goodFile), Roots: pool, Authorities: list, Anchors: anchors, Log: log,
 	}), nil
 }
 
 // httpClient speaks to the issuer, at ConnectTo if that is set.
 func (c Config) httpClient(trust *tlsclock.Clock) *http.Client {
+	return c.client(trust.TLS(hostName(c.Issuer)))
+}
+
+func (c Config) client(protect *tls.Config) *http.Client {
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	t := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         dialer.DialContext,
-		TLSClientConfig:     trust.TLS(hostName(c.Issuer)),
+		TLSClientConfig:     protect,
 		TLSHandshakeTimeout: dialTimeout,
 		IdleConnTimeout:     time.Minute,
 		MaxIdleConnsPerHost: 2,
@@ -86,6 +91,14 @@ func (c Config) httpClient(trust *tlsclock.Clock) *http.Client {
 		}
 	}
 	return &http.Client{Transport: t, Timeout: callTimeout}
+}
+
+// anyServer speaks to the issuer, whoever vouches for it, to fetch what proves
+// itself.
+func (c Config) anyServer() *http.Client {
+	web := c.client(&tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true})
+	web.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return web
 }
 
 // hostName is whom the server of a URL must prove to be.

@@ -5,7 +5,6 @@ package cloud
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,13 +25,9 @@ import (
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/portal"
 	"github.com/cardea-id/cardea/cloud/token"
-	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/pairing/issuer"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
-
-// keyListLife is how long a device may use the key list it got.
-const keyListLife = 2 * 365 * 24 * time.Hour
 
 // A cloud is everything that runs.
 type cloud struct {
@@ -90,8 +85,10 @@ func (c *cloud) openDatabase(ctx context.Context) error {
 		return err
 	}
 	tellReplay(ctx, c.log, c.db.Replayed())
-	c.keys, err = token.Open(ctx, c.config.Issuer, c.db.Secrets())
-	return err
+	if c.keys, err = token.Open(ctx, c.config.Issuer, c.db.Secrets()); err != nil {
+		return err
+	}
+	return c.publishKeys(ctx)
 }
 
 func (c *cloud) openLedger(ctx context.Context) error {
@@ -141,16 +138,8 @@ func (c *cloud) mayConnect(text string) (cardea.DeviceID, time.Time, error) {
 }
 
 func (c *cloud) openHub(ctx context.Context) error {
-	signer := c.keys.Statement()
-	list, err := wire.SignKeyList(wire.KeyList{
-		Version: 1, Keys: []*ecdsa.PublicKey{signer.Public().(*ecdsa.PublicKey)},
-		NotAfter: cardea.MillisOf(time.Now().Add(keyListLife)),
-	}, c.keys.Root())
-	if err != nil {
-		return fmt.Errorf("key list: %w", err)
-	}
 	c.hub = hub.New(hub.Config{
-		DB: c.db, Ledger: c.ledger, Pipe: c.broker, Signer: signer, KeyList: list, Root: c.keys.RootPublic(),
+		DB: c.db, Ledger: c.ledger, Pipe: c.broker, Signer: c.keys.Statement, KeyList: c.keys.KeyList, Root: c.keys.RootPublic(), Stated: c.keys.Stated,
 		UpURL: c.config.Issuer + pathUp, BrokerURL: c.config.MQTTURL, Clock: c.clock.Check, Log: c.log,
 	})
 	return c.broker.OnUp(func(device cardea.DeviceID, sealed []byte) { c.up(ctx, device, sealed) })
@@ -217,6 +206,7 @@ func (c *cloud) run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { c.hub.Run(ctx) })
 	parts.Go(func() { c.clock.Run(ctx) })
+	parts.Go(func() { c.watchKeys(ctx) })
 	parts.Go(func() {
 		if err := c.http.Serve(c.listen); !errors.Is(err, http.ErrServerClosed) {
 			failed <- err

@@ -52,6 +52,12 @@ type Config struct {
 	// this repository, "cardea-agent", bound to its device key.
 	Clients []Client `toml:"clients"`
 
+	// Anchors are PEM files with certificates of authorities that may vouch for
+	// the issuer and the broker, beside those that devices know from elsewhere:
+	// name the present one and the one to come. Devices learn of them with the
+	// key list. Default: none.
+	Anchors []string `toml:"anchors"`
+
 	// AdminKeys open the brand's API. None: the API refuses everybody.
 	AdminKeys []AdminKey `toml:"admin_keys"`
 }

@@ -16,6 +16,7 @@ import (
 const (
 	pathUp    = "/v1/up"
 	pathLinks = "/v1/links"
+	pathKeys  = "/v1/keys"
 )
 
 var errEnded = web.Errorf(http.StatusForbidden, "invalid_token", "the pairing has ended: pair again")
@@ -29,6 +30,7 @@ func (c *cloud) routes(pages, brand http.Handler) http.Handler {
 	mux.Handle("/admin/v1/", brand)
 	mux.Handle("POST "+pathUp, c.hub.Up())
 	mux.Handle("POST "+pathLinks, web.Handle(c.log, c.join))
+	mux.HandleFunc("GET "+pathKeys, c.sendKeys)
 	mux.Handle("/", pages)
 	return c.timely(mux)
 }

@@ -108,7 +108,7 @@ func (s *Session) askLink(ctx context.Context, t pairing.Tokens) (devicedb.Link,
 	}
 	switch {
 	case status == http.StatusOK:
-		return parseLink(answer, issuer)
+		return s.pinned(parseLink(answer, issuer))
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status == http.StatusNotImplemented:
 		return plainLink(issuer), nil, nil
 	case status == http.StatusUnauthorized:
@@ -117,6 +117,17 @@ func (s *Session) askLink(ctx context.Context, t pairing.Tokens) (devicedb.Link,
 		return devicedb.Link{}, nil, &pairing.Error{Status: status, Code: pairing.ServerError}
 	}
 	return devicedb.Link{}, nil, fmt.Errorf("%w: %w", errJoin, pairing.ParseError(status, answer))
+}
+
+// pinned refuses a link by another root than the configured one.
+func (s *Session) pinned(l devicedb.Link, down []byte, err error) (devicedb.Link, []byte, error) {
+	if err != nil || s.cfg.RootPin == "" {
+		return l, down, err
+	}
+	if root, err := jose.ParseJWK(l.Root); err != nil || jose.Thumbprint(root) != s.cfg.RootPin {
+		return devicedb.Link{}, nil, fmt.Errorf("%w: its root key is not the one in the configuration", errJoin)
+	}
+	return l, down, nil
 }
 
 // plainLink is a link to a server that gives tokens and nothing else: it says

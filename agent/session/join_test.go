@@ -179,6 +179,27 @@ func TestTheServerRefusesTheLink(t *testing.T) {
 	}
 }
 
+// With a pin only one root may come with a link.
+func TestRootPin(t *testing.T) {
+	for _, pinned := range []bool{true, false} {
+		in(t, holding(), func(h *house) {
+			h.stop()
+			h.cfg.RootPin = jose.Thumbprint(jose.GenerateKey().Public())
+			if pinned {
+				h.cfg.RootPin = jose.Thumbprint(h.cloud.root.Public())
+			}
+			h.run()
+			h.approve()
+			if got := h.session.Show(); pinned != (got.State == client.PairLinked) || !pinned && got.State != client.PairDenied {
+				h.Errorf("pinned %v: shows %+v", pinned, got)
+			}
+			if _, ok := h.db.Active(); ok != pinned {
+				h.Errorf("pinned %v: there is a link: %v", pinned, ok)
+			}
+		})
+	}
+}
+
 // What the join used is on the disk before it is used.
 func TestTokensAreStoredBeforeTheJoin(t *testing.T) {
 	in(t, holding(), func(h *house) {

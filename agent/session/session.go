@@ -61,6 +61,10 @@ type Config struct {
 	Boot   func() time.Duration
 	BootID string
 
+	// RootPin is the thumbprint of the one root a link's key list may be signed
+	// by. Empty: by the root that comes with the link.
+	RootPin string
+
 	// Patience is how long new codes are shown after Start; by default an
 	// hour. Negative: one code, and no more.
 	Patience time.Duration

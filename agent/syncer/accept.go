@@ -69,8 +69,12 @@ func (s *Syncer) judge(m arrival) {
 		return
 	}
 	d, signed, err := wire.OpenDown(m.payload, s.device, l.ID, l.Key, l.trust)
+	if err == nil && l.expired(max(d.Time, s.knownTime(id))) {
+		err = errExpired
+	}
 	if err != nil {
 		s.refuse(refusalOf(err), id, err)
+		s.wantKeys(&l.keyring, id, l.Issuer, err)
 		return
 	}
 	answer := !l.nonce.IsZero() && d.Nonce == l.nonce
@@ -183,6 +187,9 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 		s.cfg.Gate.Renew(l.ID, gate.Anchor{Time: d.Time, At: l.sent, Lease: d.Lease, Resumes: l.resumes})
 	}
 	if answer {
+		if l.expired(d.Time.Add(listMargin)) {
+			s.wantKeys(&l.keyring, l.ID, l.Issuer, errEnding)
+		}
 		l.nonce, l.bytes, l.recalled = cardea.Nonce{}, nil, false
 		s.heard(&l.outbox, via)
 		l.rest(now, s.interval(l))
@@ -310,17 +317,24 @@ func adopt(x *devicedb.Link, next devicedb.Link) {
 // of a report, and tells whether the message was one. s.mu is held.
 func (s *Syncer) receiveUnknown(m arrival) bool {
 	for _, l := range s.links {
-		if l.bytes != nil && wire.OpenUnknown(m.payload, l.bytes, l.ID, l.trust) == nil {
+		if l.bytes == nil {
+			continue
+		}
+		err := wire.OpenUnknown(m.payload, l.bytes, l.ID, l.trust)
+		if err == nil {
 			s.barUnknown(l, m.pipe)
 			return true
 		}
+		s.wantKeys(&l.keyring, l.ID, l.Issuer, err)
 	}
 	for _, f := range s.farewells {
 		for _, up := range f.Ups {
-			if wire.OpenUnknown(m.payload, up, f.Link, f.trust) == nil {
+			err := wire.OpenUnknown(m.payload, up, f.Link, f.trust)
+			if err == nil {
 				s.bidden(f)
 				return true
 			}
+			s.wantKeys(&f.keyring, f.Link, f.Issuer, err)
 		}
 	}
 	return false

@@ -13,7 +13,7 @@ import (
 type farewell struct {
 	devicedb.Farewell
 	outbox
-	trust wire.Trust
+	keyring
 	heard int // how many of its reports the cloud has answered
 }
 
@@ -65,6 +65,7 @@ func (s *Syncer) leave(l *link) error {
 func (s *Syncer) gone(l *link) {
 	l.abandon()
 	delete(s.links, l.ID)
+	s.anchor()
 	s.cfg.Gate.Remove(l.ID)
 	s.refreshOwner()
 	s.enforceAll() // what its person denied for all ends with it
@@ -146,12 +147,12 @@ func (s *Syncer) bid(stored devicedb.Farewell) {
 		f.broker = "" // which lets this device speak for itself only: it is posted
 	}
 	f.patient = true
-	trust, err := trustOf(f.Root, f.KeyList)
+	ring, err := s.ringOf(f.Root, f.KeyList)
 	if err != nil {
 		s.cfg.Log.Error("the answer to a farewell can not be verified", "link", f.Link, "err", err)
 		f.due = never
 	}
-	f.trust = trust
+	f.keyring = ring
 	s.farewells[f.Link] = f
 }
 
@@ -164,10 +165,14 @@ func (s *Syncer) receiveFarewell(f *farewell, payload []byte) {
 		return
 	}
 	d, _, err := wire.OpenDown(payload, f.Device, f.Link, f.Key, f.trust)
+	if err == nil && f.expired(max(d.Time, s.knownTime(f.Link))) {
+		err = errExpired
+	}
 	last := f.heard == len(f.Ups)-1
 	switch {
 	case err != nil:
 		s.refuse(refusalOf(err), f.Link, err)
+		s.wantKeys(&f.keyring, f.Link, f.Issuer, err)
 	case last && !d.Closed:
 		s.refuse(RefusedForeign, f.Link, nil)
 	case d.Nonce != f.Nonces[f.heard]:

@@ -10,7 +10,6 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/gate"
-	"github.com/cardea-id/cardea/internal/jose"
 	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
@@ -19,7 +18,7 @@ import (
 type link struct {
 	devicedb.Link
 	outbox
-	trust  wire.Trust
+	keyring
 	broken cardea.Reason // bars the link while it can not be kept or verified
 
 	// unsaved are denials the disk did not take; they go with the next write.
@@ -94,27 +93,15 @@ func (s *Syncer) hold(stored devicedb.Link) error {
 			return err
 		}
 	}
-	trust, err := trustOf(l.Root, l.KeyList)
+	ring, err := s.ringOf(l.Root, l.KeyList)
 	if err != nil {
 		s.cfg.Log.Error("the keys of a link can not be trusted", "link", l.ID, "err", err)
 		l.broken, l.due = cardea.ReasonSignature, never
 	}
-	l.trust = trust
+	l.keyring = ring
 	s.enforce(l)
+	s.anchor()
 	return nil
-}
-
-// trustOf is the key list the pinned root signed.
-func trustOf(root, list []byte) (wire.Trust, error) {
-	pub, err := jose.ParseJWK(root)
-	if err != nil {
-		return nil, fmt.Errorf("root key: %w", err)
-	}
-	keys, err := wire.OpenKeyList(list, pub)
-	if err != nil {
-		return nil, err
-	}
-	return keys.Trust(), nil
 }
 
 // commit changes a link on the disk, in one transaction, and then in memory. A

@@ -292,6 +292,7 @@ func (s *Syncer) answered(p posted) {
 	}
 	if p.err != nil {
 		s.cfg.Log.Warn("report not posted", "link", p.link, "err", p.err)
+		s.notVouched(p.link, p.err)
 	}
 	p.box.post = nil
 	now := s.cfg.Gate.Boot()

@@ -12,6 +12,11 @@
 // it. Only the answer to the last nonce moves the clock or extends a lease. A
 // message that fails any of this changes nothing and is counted by its reason.
 //
+// Which keys a link trusts stands in a list that the root signed which was pinned
+// when it was paired. A message by a key that is not in it, a list that is near
+// its end, or a server that nobody can vouch for has the newest list fetched: it
+// proves itself, whatever way it came, and only a higher version is taken.
+//
 // What is decided on the device ([Syncer.Withdraw], [Syncer.Allow],
 // [Syncer.Prefer], [Syncer.Unlink]) is on the disk and in force at the gate when
 // the call returns, and on its way to the cloud; the network is never waited
@@ -25,12 +30,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cardea-id/cardea"
@@ -71,6 +78,19 @@ type Config struct {
 
 	// HTTP posts reports that the pipe does not get through.
 	HTTP *http.Client
+
+	// Keys fetches key lists. It need not verify servers, for a list proves
+	// itself, and may be wanted because they can not be verified any more. By
+	// default it is HTTP.
+	Keys *http.Client
+
+	// RootPin is the thumbprint of the one root that may sign key lists. Empty:
+	// of each link the one that came with it.
+	RootPin string
+
+	// Passed is an instant that is known to have passed, for a device that does
+	// not know the time. Nil: none is.
+	Passed func() time.Time
 
 	// Silence is how long the pipe may give no answer before reports are
 	// posted; 60 s by default. Down is how long it may be down; 3 s by default.
@@ -133,8 +153,10 @@ type Syncer struct {
 	farewells map[cardea.LinkID]*farewell
 	pipes     map[string]*pipe // by the broker's URL
 	refused   map[Refusal]uint64
-	owner     cardea.LinkID       // the first of the links
-	denied    map[cardea.Key]bool // by the device's owner, for all links
+
+	anchors atomic.Pointer[map[string][]*x509.Certificate] // by issuer
+	owner   cardea.LinkID                                  // the first of the links
+	denied  map[cardea.Key]bool                            // by the device's owner, for all links
 }
 
 // New takes over what the database holds, and puts it in force at the gate.
@@ -145,6 +167,9 @@ func New(cfg Config) (*Syncer, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Keys == nil {
+		cfg.Keys = cfg.HTTP
 	}
 	setDefault(&cfg.Silence, defaultSilence)
 	setDefault(&cfg.Down, defaultDown)

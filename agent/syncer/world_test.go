@@ -56,7 +56,7 @@ func (n *network) set(change func()) {
 }
 
 // A count is how often something was done on the network.
-type count struct{ ups, posts, drops int }
+type count struct{ ups, posts, drops, lists int }
 
 func (n *network) counts() count {
 	n.mu.Lock()
@@ -154,8 +154,11 @@ func (n *network) send(payload []byte) {
 	synctest.Wait()
 }
 
-// RoundTrip is the cloud's POST /v1/up.
+// RoundTrip is the cloud's POST /v1/up and GET /v1/keys.
 func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodGet {
+		return n.keys(r)
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
@@ -178,6 +181,21 @@ func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
+// keys answers the list as it is now.
+func (n *network) keys(r *http.Request) (*http.Response, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.noHTTP || r.URL.String() != "https://id.example/v1/keys" {
+		return nil, errDown
+	}
+	n.count.lists++
+	n.cloud.mu.Lock()
+	defer n.cloud.mu.Unlock()
+	return &http.Response{
+		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/cose"}}, Body: io.NopCloser(bytes.NewReader(n.cloud.list)),
+	}, nil
+}
+
 // A world is one device and its cloud, inside a synctest bubble.
 type world struct {
 	*network
@@ -195,6 +213,8 @@ type world struct {
 	begun   time.Time
 	logs    locked
 	stop    func()
+
+	configure func(*syncer.Config) // more, from the next start on
 }
 
 // A locked buffer takes the log.
@@ -234,7 +254,7 @@ func (w *world) start() {
 		Boot:   func() time.Duration { return time.Hour + time.Since(w.begun) + time.Duration(w.ahead.Load()) },
 		BootID: w.boot, Path: filepath.Join(w.dir, "clock"), Resumes: w.slept.Load,
 	})
-	s, err := syncer.New(syncer.Config{
+	cfg := syncer.Config{
 		DB: w.db, Gate: w.gate, Signer: w.key, HTTP: &http.Client{Transport: w.network},
 		Connect: func(_, _ string, up func(), message func([]byte)) syncer.Pipe {
 			return &fakePipe{net: w.network, up: up, message: message}
@@ -246,7 +266,11 @@ func (w *world) start() {
 			return w.believe(a)
 		},
 		Log: slog.New(slog.NewTextHandler(&w.logs, nil)),
-	})
+	}
+	if w.configure != nil {
+		w.configure(&cfg)
+	}
+	s, err := syncer.New(cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}

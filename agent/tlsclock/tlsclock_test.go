@@ -3,6 +3,7 @@ package tlsclock_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"os"
@@ -314,4 +315,33 @@ func FuzzLastKnownGood(f *testing.F) {
 			t.Errorf("%q: before the build", text)
 		}
 	})
+}
+
+// Who may vouch can change while the clock is used: what the key list names
+// counts beside what the configuration names.
+func TestAnchors(t *testing.T) {
+	now := time.Now()
+	old, next := newAuthority(t, now.Add(-day), now.Add(day)), newAuthority(t, now.Add(-day), now.Add(day))
+	var anchors []*x509.Certificate
+	c := old.device(now, func(c *tlsclock.Config) { c.Anchors = func() []*x509.Certificate { return anchors } })
+	urls := map[*authority]string{}
+	for _, a := range []*authority{old, next} {
+		urls[a] = serve(t, a.leaf(now.Add(-time.Hour), now.Add(time.Hour)))
+	}
+	if _, err := get(t, urls[next], c.TLS("127.0.0.1")); err == nil {
+		t.Error("a server that nobody vouches for is taken")
+	}
+	anchors = []*x509.Certificate{newAuthority(t, now, now.Add(day)).cert, next.cert}
+	for _, a := range []*authority{old, next} {
+		if _, err := get(t, urls[a], c.TLS("127.0.0.1")); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := get(t, urls[next], c.TLS("id.elsewhere")); err == nil {
+		t.Error("it vouches for a name that is not in the certificate")
+	}
+	anchors = nil
+	if _, err := get(t, urls[next], c.TLS("127.0.0.1")); err == nil {
+		t.Error("an anchor that was taken back still vouches")
+	}
 }

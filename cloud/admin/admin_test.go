@@ -60,7 +60,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{T: t, db: db, ledger: &ledger.Ledger{DB: db, Catalogue: cat}}
 	signer := jose.GenerateKey()
 	h := hub.New(hub.Config{
-		DB: db, Ledger: w.ledger, Pipe: nowhere{}, Signer: signer.Signer(), Root: signer.Public(), Log: slog.New(slog.DiscardHandler),
+		DB: db, Ledger: w.ledger, Pipe: nowhere{}, Signer: signer.Signer, KeyList: func() []byte { return nil }, Root: signer.Public(), Log: slog.New(slog.DiscardHandler),
 	})
 	w.ledger.Wake = func(cardea.AccountID) { w.woken.Add(1) }
 	w.account = w.newAccount()

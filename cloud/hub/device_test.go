@@ -116,7 +116,7 @@ func (h *house) open() {
 	}
 	h.ledger = &ledger.Ledger{DB: h.db, Catalogue: catalogue.New(shippedCatalogue(t))}
 	h.hub = hub.New(hub.Config{
-		DB: h.db, Ledger: h.ledger, Pipe: h.pipe, Signer: h.signer, KeyList: list, Root: &h.root.PublicKey,
+		DB: h.db, Ledger: h.ledger, Pipe: h.pipe, Signer: func() crypto.Signer { return h.signer }, KeyList: func() []byte { return list }, Root: &h.root.PublicKey,
 		UpURL: "http://127.0.0.1/v1/up", BrokerURL: "tcp://127.0.0.1:1883",
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})

@@ -46,10 +46,14 @@ type Config struct {
 	DB     *accountdb.DB
 	Ledger *ledger.Ledger
 	Pipe   Pipe
-	// Signer signs statements; its key stands in KeyList, which Root signed.
-	Signer  crypto.Signer
-	KeyList []byte
+	// Signer is what signs a statement now; its key stands in what is KeyList
+	// now, which Root signed. Both change when the key is rotated.
+	Signer  func() crypto.Signer
+	KeyList func() []byte
 	Root    *ecdsa.PublicKey
+	// Stated are all keys that ever signed a statement, for what devices still
+	// hold. Nil: those of KeyList.
+	Stated wire.Trust
 	// UpURL and BrokerURL are where devices reach the cloud.
 	UpURL, BrokerURL string
 	// Clock says whether a transaction of that time may be signed, and why not;
@@ -299,7 +303,7 @@ func (h *Hub) forget() {
 }
 
 func (h *Hub) seal(o outgoing) ([]byte, error) {
-	sealed, _, err := wire.SealDown(o.down, h.Signer, o.key)
+	sealed, _, err := wire.SealDown(o.down, h.Signer(), o.key)
 	if err != nil {
 		return nil, fmt.Errorf("seal for %s: %w", o.down.Device, err)
 	}

@@ -126,7 +126,7 @@ func (h *Hub) joined(link accountdb.Link, first outgoing, name string) (Joined, 
 	}
 	j := Joined{
 		Link: link.ID, LinkKey: first.key, Root: jose.JWK(h.Root), Up: h.UpURL, Name: name,
-		Keys: base64.RawURLEncoding.EncodeToString(h.KeyList),
+		Keys: base64.RawURLEncoding.EncodeToString(h.KeyList()),
 		Down: base64.RawURLEncoding.EncodeToString(sealed),
 	}
 	j.MQTT.URL = h.BrokerURL

@@ -68,7 +68,10 @@ func (h *Hub) evidence(link accountdb.Link, up cardea.Up) *cardea.Down {
 
 // trust is the keys the cloud signs, and has signed, statements with.
 func (h *Hub) trust() wire.Trust {
-	list, err := wire.OpenKeyList(h.KeyList, h.Root)
+	if h.Stated != nil {
+		return h.Stated
+	}
+	list, err := wire.OpenKeyList(h.KeyList(), h.Root)
 	if err != nil {
 		return wire.KeyList{}.Trust()
 	}

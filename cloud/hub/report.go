@@ -33,7 +33,7 @@ func (h *Hub) Handle(ctx context.Context, sealed []byte) ([]byte, error) {
 	}
 	up, err := h.open(ctx, id, sealed)
 	if errors.Is(err, accountdb.ErrNotFound) {
-		answer, err := wire.SignUnknown(sealed, id, h.Signer)
+		answer, err := wire.SignUnknown(sealed, id, h.Signer())
 		return answer, errors.Join(ErrUnknownLink, err)
 	}
 	if err != nil {

@@ -4,8 +4,13 @@
 //
 // The keys are made at the first start, once, however many processes start, and
 // are kept by a [Storage] that seals them. Tokens are signed with the current
-// key and verified with it or the one before; the statement and root keys sign
-// nothing here and are handed out as signers, never as bytes.
+// key and verified with it or the one before; the statement key signs nothing
+// here and is handed out as a signer, never as bytes.
+//
+// Devices learn which statement keys count from a list that the root signs, and
+// the root signs nothing else. Every list there was is kept, each with a higher
+// version than the one before; after a rotation the new key and the one before
+// stand in it.
 //
 // Freshness never rests on a clock that is not ours: a proof must carry a nonce
 // of the last minutes, which is a MAC of the time and so costs no memory.
@@ -13,7 +18,6 @@ package token
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -35,15 +39,18 @@ type Storage interface {
 	Secret(ctx context.Context, name string, fresh func() []byte) ([]byte, error)
 	// Replace keeps secret under name, and what stood there under former.
 	Replace(ctx context.Context, name, former string, secret []byte) error
+	// Change keeps under name what next makes of what stands there.
+	Change(ctx context.Context, name string, next func(secret []byte) ([]byte, error)) error
 }
 
 // The names secrets are kept under.
 const (
-	currentName   = "token/current"
-	previousName  = "token/previous"
-	statementName = "statement"
-	rootName      = "root"
-	secretName    = "secret"
+	currentName    = "token/current"
+	previousName   = "token/previous"
+	statementName  = "statement"      // the first one
+	statementsName = "statement keys" // what came of it, a statements
+	rootName       = "root"
+	secretName     = "secret"
 )
 
 // Keys are the cloud's keys. They are safe for concurrent use and print nothing.
@@ -51,14 +58,18 @@ type Keys struct {
 	issuer  string
 	storage Storage
 
-	statement, root jose.PrivateKey
-	secret          []byte
-	nonces          nonces
-	replay          replay
+	root   jose.PrivateKey
+	secret []byte
+	nonces nonces
+	replay replay
 
 	mu       sync.RWMutex
 	current  signingKey
 	previous signingKey // zero before the first rotation
+
+	statement jose.PrivateKey
+	lists     [][]byte                    // signed, the newest last
+	past      map[string]*ecdsa.PublicKey // every key there was in a list
 }
 
 func (*Keys) String() string { return "redacted" }
@@ -105,17 +116,15 @@ func (k *Keys) load(ctx context.Context) error {
 		return err
 	}
 	k.secret = secret
-	for _, key := range []struct {
-		name string
-		dst  *jose.PrivateKey
-	}{{statementName, &k.statement}, {rootName, &k.root}} {
-		der, err := k.storage.Secret(ctx, key.name, fresh)
-		if err != nil {
-			return err
-		}
-		if *key.dst, err = jose.ParsePrivateKey(der); err != nil {
-			return fmt.Errorf("%s key: %w", key.name, err)
-		}
+	der, err := k.storage.Secret(ctx, rootName, fresh)
+	if err != nil {
+		return err
+	}
+	if k.root, err = jose.ParsePrivateKey(der); err != nil {
+		return fmt.Errorf("root key: %w", err)
+	}
+	if err := k.loadStatements(ctx); err != nil {
+		return err
 	}
 	return k.loadTokenKeys(ctx)
 }
@@ -155,12 +164,6 @@ func (k *Keys) Rotate(ctx context.Context) error {
 	}
 	return nil
 }
-
-// Statement signs what is stated to devices.
-func (k *Keys) Statement() crypto.Signer { return k.statement.Signer() }
-
-// Root signs key lists; devices pin its public half at pairing.
-func (k *Keys) Root() crypto.Signer { return k.root.Signer() }
 
 // RootPublic is what devices pin.
 func (k *Keys) RootPublic() *ecdsa.PublicKey { return k.root.Public() }

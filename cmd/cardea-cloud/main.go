@@ -4,11 +4,13 @@
 //	cardea-cloud [-config /etc/cardea/cloud.toml] [-debug] [-check]
 //	cardea-cloud [-config ...] backup FILE
 //	cardea-cloud [-config ...] restore FILE
+//	cardea-cloud [-config ...] rotate statement|token
 //
 // It ends cleanly on SIGINT and SIGTERM. The configuration's fields are
 // described at cloud.Config. backup copies the database to a new file, also
 // while the cloud runs; restore puts such a copy in its place, only while it
-// does not. See docs/backup.md.
+// does not. See docs/backup.md. rotate makes a new key of its kind, whether the
+// cloud runs or not; see docs/keys.md.
 package main
 
 import (
@@ -55,7 +57,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case flags.NArg() > 0 && !known:
 		return fmt.Errorf("unexpected argument %q: everything is set in the configuration file", flags.Arg(0))
 	case known && flags.NArg() != 2:
-		return fmt.Errorf("%s: name one file", flags.Arg(0))
+		return fmt.Errorf("%s: name one %s", flags.Arg(0), wants[flags.Arg(0)])
 	}
 	var c cloud.Config
 	if err := config.Load(*path, &c); err != nil {
@@ -78,5 +80,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // tasks are what is done instead of running the cloud.
 var tasks = map[string]func(context.Context, cloud.Config, string, *slog.Logger) error{
-	"backup": cloud.Backup, "restore": cloud.Restore,
+	"backup": cloud.Backup, "restore": cloud.Restore, "rotate": cloud.Rotate,
 }
+
+var wants = map[string]string{"backup": "file", "restore": "file", "rotate": "key, statement or token"}

@@ -91,7 +91,7 @@ func verify(b []byte, trust Trust, aad []byte, kinds ...string) (payload []byte,
 	}
 	pub, ok := trust(string(header.Kid))
 	if !ok {
-		return nil, "", fmt.Errorf("%w: key %.43q is not trusted", ErrSignature, header.Kid)
+		return nil, "", fmt.Errorf("%w: %.43q", ErrUnknownKey, header.Kid)
 	}
 	if err := verifyWith(pub, b, aad); err != nil {
 		return nil, "", fmt.Errorf("%w: %w", ErrSignature, err)

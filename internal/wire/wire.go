@@ -36,6 +36,9 @@ var (
 	// ErrSignature: not sealed or not signed by the expected key, or bound to
 	// another device or topic.
 	ErrSignature = errors.New("message is not authentic")
+	// ErrUnknownKey is an ErrSignature: the key that is named is not trusted. A
+	// newer key list may trust it.
+	ErrUnknownKey = fmt.Errorf("%w: the key is not trusted", ErrSignature)
 	// ErrForeign: authentic or not, it names another device or link.
 	ErrForeign = errors.New("message is for another device or link")
 	// ErrVersion: authentic, but of a protocol version this program does not

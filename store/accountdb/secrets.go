@@ -48,6 +48,25 @@ func (s Secrets) Replace(ctx context.Context, name, former string, plain []byte)
 	return nil
 }
 
+// Change keeps under name what next makes of what stands there, which must be
+// something. If next returns an error nothing is changed.
+func (s Secrets) Change(ctx context.Context, name string, next func(plain []byte) ([]byte, error)) error {
+	err := s.db.Update(ctx, func(tx *Tx) error {
+		plain, err := tx.secret(name)
+		if err != nil {
+			return err
+		}
+		if plain, err = next(plain); err != nil {
+			return err
+		}
+		return tx.putSecret(name, plain)
+	})
+	if err != nil {
+		return fmt.Errorf("change secret %s: %w", name, err)
+	}
+	return nil
+}
+
 func (tx *Tx) secret(name string) ([]byte, error) {
 	sealed, err := one(tx, scanBytes, `SELECT sealed FROM secrets WHERE name = ?`, name)
 	if err != nil {

@@ -106,13 +106,14 @@ func TestJoinAgainKeepsWhatWasDecided(t *testing.T) {
 	if err := db.PutPairing(devicedb.Pairing{Issuer: "x"}); err != nil {
 		t.Fatal(err)
 	}
-	again := devicedb.Link{ID: held.ID, Key: held.Key, Issuer: held.Issuer, UpURL: "https://elsewhere.example/v1/up", Name: "Kitchen"}
+	again := devicedb.Link{ID: held.ID, Key: held.Key, Issuer: held.Issuer, Root: []byte("another"), KeyList: []byte("older"), UpURL: "https://elsewhere.example/v1/up", Name: "Kitchen"}
 	if err := db.Join(again, pairing.Tokens{RefreshToken: "another"}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := db.Link(held.ID)
 	if err != nil || got.UpURL != again.UpURL || got.Name != "Kitchen" || got.Revision != held.Revision ||
-		len(got.Log.Entries) != 1 || got.Decided["voice/use"] != held.Decided["voice/use"] || got.Bar != held.Bar {
+		len(got.Log.Entries) != 1 || got.Decided["voice/use"] != held.Decided["voice/use"] || got.Bar != held.Bar ||
+		!bytes.Equal(got.Root, held.Root) || !bytes.Equal(got.KeyList, held.KeyList) {
 		t.Errorf("%v, %#v", err, got)
 	}
 	if tk, err := db.Tokens(held.ID); err != nil || tk.RefreshToken != "another" {

@@ -136,9 +136,9 @@ func (db *DB) change(id cardea.LinkID, f func(*Link) error) error {
 
 // Join ends a pairing: it writes the link and its tokens, forgets the pairing
 // that waited, and makes the link the active one if none is. A link that is
-// already held, because the first answer of the cloud was lost, keeps its log
-// and what was stated. One that the disk has lost gets its unacknowledged denials
-// back and denies until the cloud has answered.
+// already held, because the first answer of the cloud was lost, keeps its log,
+// what was stated, and whom it trusts. One that the disk has lost gets its
+// unacknowledged denials back and denies until the cloud has answered.
 func (db *DB) Join(l Link, tokens pairing.Tokens) error {
 	db.write.Lock()
 	defer db.write.Unlock()
@@ -153,6 +153,7 @@ func (db *DB) Join(l Link, tokens pairing.Tokens) error {
 		switch err := db.link(tx, l.ID, &held); {
 		case err == nil:
 			l := &s.Link
+			l.Root, l.KeyList = held.Root, held.KeyList // pinned, and never a lower version
 			l.Statement, l.Revision, l.BodyHash = held.Statement, held.Revision, held.BodyHash
 			l.Head, l.Body, l.Decided = held.Head, held.Body, held.Decided
 			l.Log, l.Rejected, l.Bar, l.Everyone = held.Log, held.Rejected, held.Bar, held.Everyone

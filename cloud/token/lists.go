@@ -1,0 +1,204 @@
+package token
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/jose"
+	"github.com/cardea-id/cardea/internal/wire"
+)
+
+const (
+	// listLife is how long a list counts. A newer one is signed at half of it,
+	// so what a device gets today it can use for a year.
+	listLife = 2 * 365 * 24 * time.Hour
+	// listKeys is how many statement keys a list has: the current one, and the
+	// one before for what is still on its way.
+	listKeys = 2
+)
+
+// statements is how the statement key and the lists are kept, as JSON.
+type statements struct {
+	Key   []byte   `json:"key"`   // the current private key, PKCS #8
+	Lists [][]byte `json:"lists"` // signed, the newest last
+}
+
+// loadStatements reads the statement key and its lists. They begin with the key
+// that an earlier program may have left, and no list.
+func (k *Keys) loadStatements(ctx context.Context) error {
+	first, err := k.storage.Secret(ctx, statementName, fresh)
+	if err != nil {
+		return err
+	}
+	if _, err := jose.ParsePrivateKey(first); err != nil {
+		return fmt.Errorf("first statement key: %w", err)
+	}
+	text, err := k.storage.Secret(ctx, statementsName, func() []byte {
+		text, err := json.Marshal(statements{Key: first})
+		if err != nil {
+			panic("token: bytes as JSON: " + err.Error())
+		}
+		return text
+	})
+	if err != nil {
+		return err
+	}
+	return k.useStatements(text)
+}
+
+func (k *Keys) useStatements(text []byte) error {
+	var s statements
+	if err := json.Unmarshal(text, &s); err != nil {
+		return fmt.Errorf("statement keys: %w", err)
+	}
+	key, err := jose.ParsePrivateKey(s.Key)
+	if err != nil {
+		return fmt.Errorf("statement key: %w", err)
+	}
+	past := map[string]*ecdsa.PublicKey{jose.Thumbprint(key.Public()): key.Public()}
+	for _, signed := range s.Lists {
+		list, err := wire.OpenKeyList(signed, k.root.Public())
+		if err != nil {
+			return err
+		}
+		for _, pub := range list.Keys {
+			past[jose.Thumbprint(pub)] = pub
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.statement, k.lists, k.past = key, s.Lists, past
+	return nil
+}
+
+// Statement signs what is stated to devices. Ask for it at each message: after a
+// rotation it is another one.
+func (k *Keys) Statement() crypto.Signer {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.statement.Signer()
+}
+
+// KeyList is the newest signed list, for devices; nil before the first Publish.
+func (k *Keys) KeyList() []byte {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if len(k.lists) == 0 {
+		return nil
+	}
+	return k.lists[len(k.lists)-1]
+}
+
+// Stated finds any statement key there ever was, current or retired, by its
+// thumbprint: for what devices still hold. It is a wire.Trust.
+func (k *Keys) Stated(kid string) (*ecdsa.PublicKey, bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	pub, ok := k.past[kid]
+	return pub, ok
+}
+
+// Publish makes sure that the newest list names these certificates, in DER, as
+// anchors for TLS, and still counts for half of its life; else it signs one that
+// does. Call it at the start, and then every day.
+func (k *Keys) Publish(ctx context.Context, anchors [][]byte, now time.Time) error {
+	if list, err := k.newest(); err == nil && sameAnchors(list.Anchors, anchors) && list.NotAfter.Time().Sub(now) > listLife/2 {
+		return nil
+	}
+	return k.changeStatements(ctx, func(s *statements, newest wire.KeyList) error {
+		key, err := jose.ParsePrivateKey(s.Key)
+		if err != nil {
+			return err
+		}
+		if len(newest.Keys) == 0 {
+			newest.Keys = []*ecdsa.PublicKey{key.Public()}
+		}
+		newest.Anchors = anchors
+		return k.sign(s, newest, now)
+	})
+}
+
+// RotateStatement makes a new statement key and a list with it and the one
+// before. A key that leaked is out of the list after two rotations. Devices that
+// meet the new key fetch the list.
+func (k *Keys) RotateStatement(ctx context.Context, now time.Time) error {
+	return k.changeStatements(ctx, func(s *statements, newest wire.KeyList) error {
+		old, err := jose.ParsePrivateKey(s.Key)
+		if err != nil {
+			return err
+		}
+		if len(newest.Keys) == 0 {
+			newest.Keys = []*ecdsa.PublicKey{old.Public()}
+		}
+		key := jose.GenerateKey()
+		s.Key = key.DER()
+		newest.Keys = slices.Insert(newest.Keys, 0, key.Public())
+		newest.Keys = newest.Keys[:min(len(newest.Keys), listKeys)]
+		return k.sign(s, newest, now)
+	})
+}
+
+var errNoList = errors.New("no key list was signed yet")
+
+func (k *Keys) newest() (wire.KeyList, error) {
+	signed := k.KeyList()
+	if signed == nil {
+		return wire.KeyList{}, errNoList
+	}
+	return wire.OpenKeyList(signed, k.root.Public())
+}
+
+// changeStatements lets change work on what is kept and the newest list, in one
+// durable step, and goes on with what came of it.
+func (k *Keys) changeStatements(ctx context.Context, change func(*statements, wire.KeyList) error) error {
+	var kept []byte
+	err := k.storage.Change(ctx, statementsName, func(text []byte) ([]byte, error) {
+		var s statements
+		if err := json.Unmarshal(text, &s); err != nil {
+			return nil, err
+		}
+		var newest wire.KeyList
+		if n := len(s.Lists); n > 0 {
+			var err error
+			if newest, err = wire.OpenKeyList(s.Lists[n-1], k.root.Public()); err != nil {
+				return nil, err
+			}
+		}
+		if err := change(&s, newest); err != nil {
+			return nil, err
+		}
+		var err error
+		kept, err = json.Marshal(s)
+		return kept, err
+	})
+	if err == nil {
+		err = k.useStatements(kept)
+	}
+	if err != nil {
+		return fmt.Errorf("sign key list: %w", err)
+	}
+	return nil
+}
+
+// sign adds a list. Its version is above the last one's, and above that of any
+// list signed before, which a database restored from a backup may not know of.
+func (k *Keys) sign(s *statements, list wire.KeyList, now time.Time) error {
+	list.Version = max(list.Version+1, uint64(max(now.Unix(), 0)))
+	list.NotAfter = cardea.MillisOf(now.Add(listLife))
+	signed, err := wire.SignKeyList(list, k.root.Signer())
+	if err != nil {
+		return err
+	}
+	s.Lists = append(s.Lists, signed)
+	return nil
+}
+
+func sameAnchors(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }

@@ -1,0 +1,140 @@
+package token_test
+
+import (
+	"crypto/ecdsa"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/token"
+	"github.com/cardea-id/cardea/internal/jose"
+	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
+)
+
+var spring = time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC)
+
+func publish(t *testing.T, k *token.Keys, now time.Time, anchors ...[]byte) wire.KeyList {
+	t.Helper()
+	if err := k.Publish(t.Context(), anchors, now); err != nil {
+		t.Fatal(err)
+	}
+	return newest(t, k)
+}
+
+// newest is the list as a device reads it.
+func newest(t *testing.T, k *token.Keys) wire.KeyList {
+	t.Helper()
+	list, err := wire.OpenKeyList(k.KeyList(), k.RootPublic())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func statementKey(k *token.Keys) *ecdsa.PublicKey { return k.Statement().Public().(*ecdsa.PublicKey) }
+
+func rotateStatement(t *testing.T, k *token.Keys, now time.Time) {
+	t.Helper()
+	if err := k.RotateStatement(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPublish(t *testing.T) {
+	db := accountdbtest.Open(t)
+	k := open(t, db)
+	if k.KeyList() != nil {
+		t.Error("a list before there was one")
+	}
+	first := publish(t, k, spring)
+	if len(first.Keys) != 1 || !first.Keys[0].Equal(statementKey(k)) || len(first.Anchors) != 0 {
+		t.Errorf("%+v", first)
+	}
+	if left := first.NotAfter.Time().Sub(spring); left < 700*24*time.Hour {
+		t.Errorf("it counts for %s", left)
+	}
+	again := publish(t, open(t, db), spring.AddDate(0, 11, 0))
+	if again.Version != first.Version {
+		t.Error("another list while the first was young")
+	}
+	anchored := publish(t, k, spring.AddDate(0, 11, 0), []byte("one"), []byte("two"))
+	if anchored.Version <= first.Version || len(anchored.Anchors) != 2 || !anchored.Keys[0].Equal(first.Keys[0]) {
+		t.Errorf("with anchors: %+v", anchored)
+	}
+	rotateStatement(t, k, spring.AddDate(0, 11, 0))
+	if list := newest(t, k); len(list.Anchors) != 2 {
+		t.Error("a rotation lost the anchors")
+	}
+	old := newest(t, k)
+	renewed := publish(t, k, spring.AddDate(2, 1, 0), []byte("one"), []byte("two"))
+	if renewed.Version <= old.Version || renewed.NotAfter <= old.NotAfter || len(renewed.Keys) != 2 {
+		t.Errorf("grown old: %+v", renewed)
+	}
+}
+
+func TestStatementRotation(t *testing.T) {
+	db := accountdbtest.Open(t)
+	k := open(t, db)
+	lists := []wire.KeyList{publish(t, k, spring)}
+	keys := []*ecdsa.PublicKey{statementKey(k)}
+	for range 3 { // three in one second
+		rotateStatement(t, k, spring)
+		lists, keys = append(lists, newest(t, k)), append(keys, statementKey(k))
+	}
+	for i, list := range lists[1:] {
+		if list.Version <= lists[i].Version || len(list.Keys) != 2 || !list.Keys[0].Equal(keys[i+1]) || !list.Keys[1].Equal(keys[i]) {
+			t.Errorf("list %d: version %d with %d keys", i+1, list.Version, len(list.Keys))
+		}
+	}
+	for name, k := range map[string]*token.Keys{"at once": k, "after a restart": open(t, db)} {
+		if !statementKey(k).Equal(keys[3]) || newest(t, k).Version != lists[3].Version {
+			t.Errorf("%s: not the newest", name)
+		}
+		for i, pub := range keys { // for what devices still hold
+			if got, ok := k.Stated(jose.Thumbprint(pub)); !ok || !got.Equal(pub) {
+				t.Errorf("%s: key %d is forgotten", name, i)
+			}
+		}
+		if _, ok := k.Stated("nobody"); ok {
+			t.Errorf("%s: any key is known", name)
+		}
+	}
+	// A key that leaked can sign a list; nobody who has the root takes it.
+	forged, err := wire.SignKeyList(wire.KeyList{Version: 1 << 40, Keys: keys[:1], NotAfter: cardea.MillisOf(spring)}, k.Statement())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := wire.OpenKeyList(forged, k.RootPublic()); !errors.Is(err, wire.ErrSignature) {
+		t.Error(err)
+	}
+}
+
+// A database from a backup does not know its last lists. The next one is above
+// them all the same.
+func TestListOfARestoredCloud(t *testing.T) {
+	lost, restored := open(t, accountdbtest.Open(t)), open(t, accountdbtest.Open(t))
+	publish(t, lost, spring)
+	publish(t, restored, spring)
+	for day := range 5 {
+		rotateStatement(t, lost, spring.AddDate(0, 0, day))
+	}
+	rotateStatement(t, restored, spring.AddDate(0, 0, 6))
+	if newest(t, restored).Version <= newest(t, lost).Version {
+		t.Error("devices that hold a later list will not take it")
+	}
+}
+
+// A database of before there were lists goes on with its statement key.
+func TestFirstStatementKeyIsKept(t *testing.T) {
+	db := accountdbtest.Open(t)
+	key := jose.GenerateKey()
+	if _, err := db.Secrets().Secret(t.Context(), "statement", key.DER); err != nil {
+		t.Fatal(err)
+	}
+	k := open(t, db)
+	if list := publish(t, k, spring); !list.Keys[0].Equal(key.Public()) || !statementKey(k).Equal(key.Public()) {
+		t.Error("another key")
+	}
+}
