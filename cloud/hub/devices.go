@@ -132,7 +132,7 @@ func (h *Hub) bound(tx *accountdb.Tx, link accountdb.Link, d *Device) error {
 	if err != nil {
 		return err
 	}
-	if d.Stops, err = stops(held); err != nil {
+	if d.Stops, err = Stops(held); err != nil {
 		return err
 	}
 	d.State = StateWaiting
@@ -145,11 +145,10 @@ func (h *Hub) bound(tx *accountdb.Tx, link accountdb.Link, d *Device) error {
 	return nil
 }
 
-// stops says, for every key that the newest of the statements no longer gives
-// and an earlier one did, when the last device holding one of those has
-// stopped. The statement that first denied the key was built no earlier than
+// Stops says, for every key that the newest of the statements no longer gives
+// and an earlier one did, when a device that may hold any of them has stopped. The statement that first denied the key was built no earlier than
 // the denial was committed, and nothing that gives it was renewed since.
-func stops(held []accountdb.Statement) (map[cardea.Key]time.Time, error) {
+func Stops(held []accountdb.Statement) (map[cardea.Key]time.Time, error) {
 	out := map[cardea.Key]time.Time{}
 	stale := map[cardea.Key]time.Duration{} // longest staleness of a yes so far
 	given := map[cardea.Key]bool{}          // in the statement before
