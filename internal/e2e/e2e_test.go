@@ -49,20 +49,30 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
+// shipped is the path of the catalogue that comes with the programs.
+func shipped(t testing.TB) string {
+	t.Helper()
+	module, err := stage.Module()
+	must(t, err)
+	return filepath.Join(module, "testdata/catalogue.yaml")
+}
+
 // newStage starts a cloud for the test.
 func newStage(t testing.TB) *stage.Stage {
 	t.Helper()
-	module, err := stage.Module()
-	if err != nil {
-		t.Fatal(err)
-	}
+	return newStageWith(t, shipped(t))
+}
+
+// newStageWith starts a cloud with a catalogue of the test's own.
+func newStageWith(t testing.TB, catalogue string) *stage.Stage {
+	t.Helper()
 	// A short path, because a socket's has at most 108 bytes, that others may enter.
 	dir, err := os.MkdirTemp("", "cardea-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	must(t, os.Chmod(dir, 0o755))
 	s, err := stage.Start(context.Background(), stage.Config{
-		Bin: bin, Dir: dir, Catalogue: filepath.Join(module, "testdata/catalogue.yaml"),
+		Bin: bin, Dir: dir, Catalogue: catalogue,
 		Clients: "[[clients]]\nid = \"tv-app\"\nbearer = true\n",
 	})
 	if err != nil {

@@ -5,6 +5,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -38,6 +39,10 @@ type Stage struct {
 	MQTT     string // host:port of MQTT, at the cloud's end
 	AdminKey string
 	Cloud    *Process
+
+	// Front is where the HTTP of devices started from now on goes, host:port;
+	// whoever listens there passes it on. Default: straight to the cloud.
+	Front string
 
 	cable  *Proxy // every device's MQTT goes through it
 	agents []*Agent
@@ -111,7 +116,7 @@ func (s *Stage) StartAgent(ctx context.Context, name, kind string, others ...Pro
 	a.Socket = filepath.Join(a.Dir, "agent.sock")
 	a.Client = client.New(a.Socket)
 	var err error
-	if a.http, err = NewProxy("127.0.0.1:0", s.Listen); err != nil {
+	if a.http, err = NewProxy("127.0.0.1:0", cmp.Or(s.Front, s.Listen)); err != nil {
 		return nil, err
 	}
 	if err := a.configure(kind, others); err != nil {
@@ -161,6 +166,9 @@ func (a *Agent) Network(on bool) {
 
 // Broker is the host:port at which devices are told to find the broker.
 func (s *Stage) Broker() string { return s.cable.Addr() }
+
+// BrokerCable plugs every device's cable to the broker in, or pulls it.
+func (s *Stage) BrokerCable(on bool) { s.cable.Cut(!on) }
 
 // Logs is what the programs have written, the last of it.
 func (s *Stage) Logs() string {
