@@ -112,7 +112,7 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 	}
 	a.syncer, err = syncer.New(syncer.Config{
 		DB: st.db, Gate: a.gate, Signer: st.key, HTTP: a.web, Log: log,
-		Silence: c.PostAfter, MaxInterval: c.MaxInterval, Believe: a.believe,
+		Silence: c.PostAfter, MaxInterval: c.MaxInterval, Believe: a.believe, RTC: gate.RTC(),
 		Keys: c.anyServer(), RootPin: c.RootPin, Passed: a.trust.LastKnownGood,
 		Connect: func(url, issuer string, up func(), message func([]byte)) syncer.Pipe {
 			return a.pipe(broker, url, issuer, up, message)

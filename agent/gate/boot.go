@@ -85,3 +85,31 @@ func readCount(path string) (n uint64, ok bool) {
 	n, err = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
 	return n, err == nil
 }
+
+// RTC reads the real-time clock, since 1970, and is nil where nothing can stop
+// the other clocks: on a machine that no hypervisor pauses. In a paused one all
+// of the kernel's clocks stand still, the wall clock too.
+func RTC() func() time.Duration {
+	if !virtual("/") {
+		return nil
+	}
+	path := filepath.Join(rtcFolder, "rtc0/since_epoch")
+	if _, ok := readCount(path); !ok {
+		return nil
+	}
+	return func() time.Duration {
+		seconds, _ := readCount(path) // none is no time ahead
+		return time.Duration(min(seconds, uint64(maxTime/1000))) * time.Second
+	}
+}
+
+// virtual reports whether the kernel under root knows of a hypervisor.
+func virtual(root string) bool {
+	for _, path := range []string{"sys/hypervisor/type", "proc/device-tree/hypervisor"} {
+		if _, err := os.Stat(filepath.Join(root, path)); err == nil {
+			return true
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(root, "proc/cpuinfo"))
+	return err == nil && strings.Contains(string(text), " hypervisor")
+}

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -53,5 +54,31 @@ func TestCountFrom(t *testing.T) {
 	}
 	if _, ok := readCount(path); ok {
 		t.Error("read what is not there")
+	}
+}
+
+// A hypervisor is told by any of what the kernels of the architectures say.
+func TestVirtual(t *testing.T) {
+	for _, c := range []struct {
+		path, text string
+		want       bool
+	}{
+		{"proc/cpuinfo", "flags\t\t: fpu vme hypervisor lahf_lm\n", true},
+		{"proc/cpuinfo", "flags\t\t: fpu vme lahf_lm\n", false},
+		{"sys/hypervisor/type", "xen\n", true},
+		{"proc/device-tree/hypervisor/compatible", "linux,kvm", true},
+		{"proc/version", "Linux", false},
+	} {
+		root := t.TempDir()
+		path := filepath.Join(root, c.path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(c.text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		if got := virtual(root); got != c.want {
+			t.Errorf("%s %q: %t", c.path, c.text, got)
+		}
+	}
+	if read := RTC(); read != nil && read() < 0 {
+		t.Error("the RTC shows less than nothing")
 	}
 }

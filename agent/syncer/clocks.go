@@ -8,6 +8,7 @@ type clocks struct {
 	running time.Duration // stands still in suspend
 	boot    time.Duration // goes on in suspend, or should
 	resumes uint64        // see gate.Config
+	rtc     time.Duration // goes on in a virtual machine that is paused; see Config
 }
 
 // jump is what a wall clock has gone by if it was not only drift.
@@ -15,12 +16,28 @@ const jump = 5 * time.Second
 
 func (s *Syncer) clocks(began time.Time) clocks {
 	now := time.Now()
-	return clocks{
+	c := clocks{
 		wall:    time.Duration(now.UnixNano()),
 		running: now.Sub(began),
 		boot:    s.cfg.Gate.Boot(),
 		resumes: s.cfg.Gate.Resumes(),
 	}
+	if s.cfg.RTC != nil {
+		c.rtc = s.cfg.RTC()
+	}
+	return c
+}
+
+// look is how often the RTC is compared with the boot clock: a machine that was
+// paused wakes its programs as if nothing had been.
+const look = 5 * time.Second
+
+// nap is how long the loop may wait for something to happen.
+func (s *Syncer) nap() time.Duration {
+	if s.cfg.RTC != nil {
+		return min(look, s.sendDue())
+	}
+	return s.sendDue()
 }
 
 // since compares the clocks with how they stood before. A suspend is what the
@@ -33,6 +50,9 @@ func (c clocks) since(last clocks) (suspended bool, ahead time.Duration) {
 	suspended = boot-(c.running-last.running) > suspend || c.resumes != last.resumes
 	if ahead = c.wall - last.wall - boot; ahead.Abs() <= jump {
 		ahead = 0
+	}
+	if paused := c.rtc - last.rtc - boot; paused > max(ahead, jump) {
+		ahead = paused
 	}
 	return suspended, ahead
 }
