@@ -37,7 +37,7 @@ func TestTable(t *testing.T) {
 	for _, want := range []string{
 		"cardea.Decide 29 ns 50 ns 0.58",
 		"withdrawal to its return 1.25 ms 3.10 ms 5 ms 0.25",
-		"written per withdrawal 8192 B 4096 B 2.00",
+		"written until a withdrawal returns 8192 B 4096 B 2.00",
 		"flushes 2.0 1 2.00",
 		"allocations 0 0 met",
 		"written per idle minute 4096 B 0 B missed",
