@@ -386,7 +386,7 @@ func TestStopsByThousandDevices(t *testing.T) {
 		}
 		h.start(true)
 		h.issue()
-		for range 250 {
+		for range 200 {
 			h.happen()
 			h.check()
 			h.pass(h.some(h.stale/8), false)
