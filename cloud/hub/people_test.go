@@ -82,6 +82,19 @@ func TestDeniedForEveryone(t *testing.T) {
 	if err != nil || after.Head != before.Head {
 		t.Errorf("the other's ledger went from %v to %v, %v", before.Head, after.Head, err)
 	}
+	for d, want := range map[*device]int{owner: 0, other: 1} {
+		page, err := d.ledger.Page(context.Background(), d.account.ID, "en")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range page.Choices {
+			for _, f := range c.Facets {
+				if f.Key == recs && len(f.DeniedOn) != want {
+					t.Errorf("the page says of %d devices that their owner denies it, want %d", len(f.DeniedOn), want)
+				}
+			}
+		}
+	}
 	// The other's own yes does not undo it, nor can they lift it.
 	other.decide(cardea.ActGrant, recs, cardea.Scope{Device: other.id})
 	other.say(cardea.LogEntry{Act: cardea.ActLift, Key: recs, Reach: cardea.ReachEveryone})

@@ -35,13 +35,15 @@ type Choice struct {
 
 // A FacetChoice is one question and what stands for it on the whole account.
 // OffOn are the devices on which it was stopped apart, OnlyOn those on which it
-// was allowed apart while it is not allowed everywhere.
+// was allowed apart while it is not allowed everywhere, DeniedOn those whose
+// owner, somebody else, denies it for all who use them.
 type FacetChoice struct {
 	Key      cardea.Key
 	Question string
 	Standing cardea.Consent
 	OffOn    []Place
 	OnlyOn   []Place
+	DeniedOn []Place
 }
 
 // A Place is a device of the account on which something stands apart.
@@ -86,11 +88,15 @@ func (l *Ledger) page(tx *accountdb.Tx, account cardea.AccountID, language strin
 	if err != nil {
 		return Page{}, err
 	}
+	denied, err := deniedByOthers(tx, account)
+	if err != nil {
+		return Page{}, err
+	}
 	page := Page{Head: a.Head}
 	err = l.fold(tx, account, func(fold *cardea.Consents) {
 		for _, p := range cat.Purposes {
 			if len(kinds) == 0 || slices.ContainsFunc(kinds, p.On) {
-				page.Choices = append(page.Choices, choice(cat, fold, p, language, places))
+				page.Choices = append(page.Choices, choice(cat, fold, p, language, places, denied))
 			}
 		}
 	})
@@ -101,7 +107,7 @@ func (l *Ledger) page(tx *accountdb.Tx, account cardea.AccountID, language strin
 	return page, err
 }
 
-func choice(cat *cardea.Catalogue, fold *cardea.Consents, p cardea.Purpose, language string, places []Place) Choice {
+func choice(cat *cardea.Catalogue, fold *cardea.Consents, p cardea.Purpose, language string, places []Place, denied map[denial]bool) Choice {
 	c := Choice{Purpose: p, Text: p.Texts[language], Notice: p.Notice(language)}
 	for _, key := range p.Keys() {
 		terms, _ := cat.Terms(key)
@@ -110,6 +116,8 @@ func choice(cat *cardea.Catalogue, fold *cardea.Consents, p cardea.Purpose, lang
 		for _, place := range places {
 			place.Standing = fold.On(place.Device, key, terms)
 			switch {
+			case denied[denial{place.Device, key}]:
+				f.DeniedOn = append(f.DeniedOn, place)
 			case slices.Contains(off, place.Device):
 				f.OffOn = append(f.OffOn, place)
 			case place.Standing.Given() && !f.Standing.Given():
@@ -137,6 +145,37 @@ func (c *Choice) former(cat *cardea.Catalogue, terms cardea.Terms, version uint3
 			c.FormerEnds = f.Until
 		}
 	}
+}
+
+// A denial is a key on a device.
+type denial struct {
+	device cardea.DeviceID
+	key    cardea.Key
+}
+
+// deniedByOthers is what the owners of the account's devices deny there for all,
+// where that is somebody else's word.
+func deniedByOthers(tx *accountdb.Tx, account cardea.AccountID) (map[denial]bool, error) {
+	links, err := tx.Links(account)
+	if err != nil {
+		return nil, err
+	}
+	denied := map[denial]bool{}
+	for _, link := range links {
+		if link.State != accountdb.LinkLive {
+			continue
+		}
+		denials, err := tx.DeviceDenials(link.Device)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range denials {
+			if d.Link != link.ID {
+				denied[denial{link.Device, d.Key}] = true
+			}
+		}
+	}
+	return denied, nil
 }
 
 // places lists the account's live devices by name, and their kinds.

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -65,6 +66,7 @@ type facet struct {
 	Effect   *effect
 	OffOn    []place
 	OnlyOn   []place
+	DeniedOn []string // names of devices whose owner denies it for all
 	ask
 }
 
@@ -211,6 +213,9 @@ func facetOf(f ledger.FacetChoice, seen ask, now time.Time, e *effect) facet {
 	for _, off := range f.OffOn {
 		out.OffOn = append(out.OffOn, place{Name: off.Name, ask: seen.on(off.Device)})
 	}
+	for _, denied := range f.DeniedOn {
+		out.DeniedOn = append(out.DeniedOn, denied.Name)
+	}
 	for _, only := range f.OnlyOn {
 		if on, _, until := stateOf(only.Standing, now); on {
 			out.OnlyOn = append(out.OnlyOn, place{only.Name, until, seen.on(only.Device)})
@@ -252,6 +257,9 @@ func effectOf(p cardea.Purpose, f ledger.FacetChoice, head cardea.Position, devi
 		stops := d.Stops[f.Key]
 		if !p.On(d.Kind) || d.State == hub.StateLeaving && !stops.After(now) {
 			continue
+		}
+		if e.Allowed && slices.ContainsFunc(f.DeniedOn, func(o ledger.Place) bool { return o.Device == d.Device }) {
+			continue // a yes is not in force there
 		}
 		e.Of++
 		switch {

@@ -159,6 +159,9 @@ func TestTwoAccountsOnOneDevice(t *testing.T) {
 		}
 		return fmt.Errorf("%+v, %v", consents, err)
 	})
+	if text := page(t, s, bob, "/consents"); !strings.Contains(text, "its owner has stopped this for everyone who uses it") || strings.Contains(text, "In force on 1 of 1") || strings.Contains(text, "ada") {
+		t.Errorf("the other one's page says: %s", text)
+	}
 	must2(a.Activate(t.Context(), links[0]))(t)
 	nothingPending(t, a)
 	must2(a.Allow(t.Context(), client.Grant{Key: recommend, Reach: cardea.ReachEveryone}))(t)
