@@ -193,11 +193,15 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 		l.nonce, l.bytes, l.recalled = cardea.Nonce{}, nil, false
 		s.heard(&l.outbox, via)
 		l.rest(now, s.interval(l))
+		if l.switched && l.away == s.away(l) {
+			l.switched = false
+			l.rest(now, jitter(switchedRepeat))
+		}
 	}
 	switch {
 	case again: // the new log was not taken either: not at line rate
 		l.rest(now, jitter(maxRepeat))
-	case newer, forked, consumed && len(l.Log.Entries) > 0, l.unsaid():
+	case newer, forked, consumed && len(l.Log.Entries) > 0, l.unsaid(), l.away != s.away(l):
 		l.hurry(now)
 	case len(l.Log.Entries) > 0 && answer: // the cloud did not take them
 		l.rest(now, min(jitter(maxRepeat), l.due-now))

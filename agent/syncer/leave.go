@@ -209,8 +209,7 @@ func (s *Syncer) report(l *link) cardea.Up {
 			up.Links = append(up.Links, id)
 		}
 	}
-	active, _, _ := s.cfg.Gate.Active()
-	up.Away = active != l.ID
+	up.Away = s.away(l)
 	if s.cfg.Gate.ClockOf(l.ID).Synced {
 		up.Clock = cardea.ClockSynced
 	}

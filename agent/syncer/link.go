@@ -30,6 +30,12 @@ type link struct {
 	resumes uint64        // as counted then
 	bytes   []byte        // the report itself, for who answers "unknown"
 	said    uint64        // the log's last number when it was made
+	away    bool          // as it says
+
+	// switched: its person took the device over, or left it to another, which is
+	// said twice. A report made before may be handled after the one that says so,
+	// and the cloud can not tell which is newer.
+	switched bool
 
 	recalled bool // the cloud has asked for the statement held
 }
@@ -237,9 +243,17 @@ func (s *Syncer) Activate(id cardea.LinkID) error {
 	}
 	for _, changed := range []cardea.LinkID{before, id} { // who is away is not the other's to see
 		if l := s.links[changed]; l != nil {
+			l.switched = true
 			l.hurry(s.cfg.Gate.Boot())
 		}
 	}
 	s.poke()
 	return nil
+}
+
+// away reports whether somebody else than the link's person uses the device, or
+// a guest. s.mu is held.
+func (s *Syncer) away(l *link) bool {
+	active, _, _ := s.cfg.Gate.Active()
+	return active != l.ID
 }

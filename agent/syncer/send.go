@@ -20,8 +20,10 @@ const (
 	maxRepeat   = time.Minute
 	maxFarewell = time.Hour // after an hour without an answer
 	minInterval = time.Second
-	postTimeout = 20 * time.Second
-	dropAtMost  = 10 * time.Minute // how often a silent pipe is made anew
+
+	switchedRepeat = 2 * time.Second // when to say again who uses the device
+	postTimeout    = 20 * time.Second
+	dropAtMost     = 10 * time.Minute // how often a silent pipe is made anew
 
 	mediaCOSE = "application/cose" // RFC 9052, Section 10
 )
@@ -203,6 +205,7 @@ func (s *Syncer) seal(l *link, now time.Duration) [][]byte {
 		return nil
 	}
 	l.nonce, l.sent, l.resumes, l.bytes, l.said = up.Nonce, now, s.cfg.Gate.Resumes(), sealed, l.lastNumber()
+	l.away = up.Away
 	return [][]byte{sealed}
 }
 
