@@ -8,6 +8,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -64,7 +65,7 @@ var rows = []row{
 type figures map[string]map[string]float64
 
 func run(in io.Reader, out io.Writer) error {
-	found, err := read(in)
+	found, err := read(in, out)
 	if err != nil {
 		return err
 	}
@@ -117,26 +118,30 @@ func (r row) ratio(v float64) string {
 
 var measured = regexp.MustCompile(`^Benchmark(\S*?)(?:-\d+)?\s+\d+\s+(.*)$`)
 
-// read collects the metrics. Whatever it does not know is passed over, but a
-// failure is one.
-func read(in io.Reader) (figures, error) {
+// read collects the metrics. A failure is one, and what was said of it is passed
+// on to out; whatever else it does not know is passed over.
+func read(in io.Reader, out io.Writer) (figures, error) {
 	found := figures{}
-	pkg := ""
-	for lines := bufio.NewScanner(in); ; {
-		if !lines.Scan() {
-			return found, lines.Err()
-		}
+	pkg, failed := "", false
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
 		line := lines.Text()
 		if rest, ok := strings.CutPrefix(line, "pkg: github.com/cardea-id/cardea"); ok {
 			pkg = strings.TrimPrefix(rest, "/")
 		}
 		if strings.HasPrefix(line, "--- FAIL") || strings.HasPrefix(line, "FAIL") {
-			return nil, fmt.Errorf("a benchmark failed: %s", line)
+			failed = true
 		}
 		if m := measured.FindStringSubmatch(line); m != nil {
 			found.add(pkg+"."+m[1], m[2])
+		} else if failed || strings.HasPrefix(line, "    ") {
+			fmt.Fprintln(out, line)
 		}
 	}
+	if failed {
+		return nil, errors.New("a benchmark failed")
+	}
+	return found, lines.Err()
 }
 
 // add takes over "12.5 ns/op  0 allocs/op". Of a benchmark that ran more than

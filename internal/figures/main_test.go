@@ -70,3 +70,12 @@ func TestRowsAreDistinct(t *testing.T) {
 		}
 	}
 }
+
+// Why a benchmark failed is said.
+func TestFailureIsPassedOn(t *testing.T) {
+	var out strings.Builder
+	const said = "--- FAIL: BenchmarkX\n    cost_test.go:1: exec: \"strace\": executable file not found in $PATH\nFAIL\n"
+	if err := run(strings.NewReader(printed+said), &out); err == nil || !strings.Contains(out.String(), "strace") {
+		t.Errorf("%v: %s", err, &out)
+	}
+}
