@@ -2,6 +2,8 @@
 # user of the machine in one place, and therefore run as root.
 
 GO     := go
+ROUNDS ?= 200
+EVERY  ?= 1
 BUILD  := CGO_ENABLED=0 $(GO) build -trimpath
 # The agent speaks HTTP/1.1 alone; the code of HTTP/2 would be half a megabyte.
 AGENT  := -tags nethttpomithttp2
@@ -62,6 +64,16 @@ vm: build ## an agent in a virtual machine in 1970: suspend, pause, power cuts; 
 	  apt-get install -y --no-install-recommends qemu-system-x86 linux-image-cloud-amd64 e2fsprogs
 	@$(BUILD) -o bin/vm ./internal/torture/vm
 	@bin/vm
+
+.PHONY: kill
+kill: build ## agent and cloud killed in the middle of writes, ROUNDS=200 times: nothing acknowledged is lost
+	@$(BUILD) -o bin/ ./internal/torture/kill
+	@bin/kill -rounds $(ROUNDS)
+
+.PHONY: sectors
+sectors: build ## every sector of what a device keeps zeroed and flipped, files cut off and emptied: EVERY=1
+	@$(BUILD) -o bin/ ./internal/torture/sectors
+	@bin/sectors -every $(EVERY)
 
 .PHONY: vectors
 vectors: ## write testdata/wire anew
