@@ -146,8 +146,9 @@ func (h *Hub) bound(tx *accountdb.Tx, link accountdb.Link, d *Device) error {
 }
 
 // Stops says, for every key that the newest of the statements no longer gives
-// and an earlier one did, when a device that may hold any of them has stopped. The statement that first denied the key was built no earlier than
-// the denial was committed, and nothing that gives it was renewed since.
+// and an earlier one did, when a device that may hold any of them has stopped.
+// The statement that first denied the key was built no earlier than the denial
+// was committed, and nothing that gives it was renewed since.
 func Stops(held []accountdb.Statement) (map[cardea.Key]time.Time, error) {
 	out := map[cardea.Key]time.Time{}
 	stale := map[cardea.Key]time.Duration{} // longest staleness of a yes so far
