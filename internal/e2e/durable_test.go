@@ -120,6 +120,7 @@ func has(c call, words ...string) bool {
 // disk has taken: to the journal, whose file is open so that a write returns
 // when it is on the disk.
 func TestFsyncBeforeReply(t *testing.T) {
+	t.Run("cloud", cloudFlushes)
 	t.Run("agent", func(t *testing.T) {
 		_, a := given(t)
 		a.Network(false)
