@@ -192,7 +192,7 @@ func (a *agent) pipe(c mqttlink.Config, url, issuer string, up func(), message f
 // was last believed. An agent that was restarted waits for an answer.
 func (a *agent) now() cardea.Now {
 	link, _ := a.believed.Load().(cardea.LinkID)
-	return a.gate.ClockOf(link)
+	return a.gate.KnownOf(link)
 }
 
 // anchors vouch for the issuer and the broker beside the authorities of the
@@ -209,7 +209,7 @@ func (a *agent) anchors() []*x509.Certificate {
 func (a *agent) believe(answer syncer.Answer) error {
 	own := answer.Issuer == a.Issuer
 	err := a.trust.Believe(tlsclock.Answer{
-		Time: answer.Time, Sent: answer.Sent, Known: a.gate.ClockOf(answer.Link), TLS: answer.TLS, Other: !own,
+		Time: answer.Time, Sent: answer.Sent, Known: a.gate.KnownOf(answer.Link), TLS: answer.TLS, Other: !own,
 	})
 	if err == nil && own {
 		a.believed.Store(answer.Link)

@@ -65,6 +65,7 @@ type Anchor struct {
 	At      time.Duration `json:"at"` // on the boot clock
 	Lease   cardea.Millis `json:"lease"`
 	Resumes uint64        `json:"resumes,omitzero"`
+	Ahead   time.Duration `json:"ahead,omitzero"` // how much of it is Shorten's
 }
 
 // IsZero reports whether there is no anchor: the time is not known.
@@ -164,6 +165,18 @@ func (g *Gate) ClockOf(id cardea.LinkID) cardea.Now {
 	return cardea.Now{}
 }
 
+// KnownOf is a link's time without what Shorten has put before it, which may be
+// anybody's: a cloud's answer must not be refused for it, or nothing would ever
+// put the time right again.
+func (g *Gate) KnownOf(id cardea.LinkID) cardea.Now {
+	if l := g.held.Load().links[id]; l != nil {
+		a := l.anchor
+		a.At += a.Ahead
+		return g.now(a)
+	}
+	return cardea.Now{}
+}
+
 // Boot is what the boot clock shows.
 func (g *Gate) Boot() time.Duration { return g.cfg.Boot() }
 
@@ -259,7 +272,7 @@ func (g *Gate) Shorten(d time.Duration) {
 	g.publish(func(h *held) {
 		for id, l := range h.links {
 			if a := l.anchor; !a.IsZero() {
-				a.At -= min(d, maxShorten)
+				a.At, a.Ahead = a.At-min(d, maxShorten), a.Ahead+min(d, maxShorten)
 				h.links[id] = &link{view: l.view, state: l.state, anchor: a}
 			}
 		}

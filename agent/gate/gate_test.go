@@ -380,3 +380,24 @@ func BenchmarkDecide(b *testing.B) {
 		})
 	}
 }
+
+// A wall clock that went ahead by years ends everything, and is not taken for
+// the time by which a cloud is judged.
+func TestShortenIsNotKnown(t *testing.T) {
+	boot := time.Hour
+	g := gate.New(gate.Config{Boot: func() time.Duration { return boot }, BootID: "one"})
+	id := cardea.NewID[cardea.LinkID]()
+	g.Set(id, given())
+	g.Renew(id, gate.Anchor{Time: epoch, At: boot, Lease: epoch.Add(time.Hour)})
+	g.Shorten(5 * 365 * 24 * time.Hour)
+	boot += time.Second
+	if got := g.KnownOf(id); !got.Synced || got.Time != epoch.Add(time.Second) {
+		t.Errorf("known: %+v", got)
+	}
+	if got := g.ClockOf(id); got.Time < epoch.Add(4*365*24*time.Hour) {
+		t.Errorf("not shortened: %+v", got)
+	}
+	if g.KnownOf(cardea.LinkID{1}).Synced {
+		t.Error("the time of a link there is not")
+	}
+}

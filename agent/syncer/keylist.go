@@ -73,7 +73,7 @@ func (r *keyring) expired(at cardea.Millis) bool { return at > r.list.NotAfter }
 
 // knownTime is the latest instant that is known to have come, on a link.
 func (s *Syncer) knownTime(id cardea.LinkID) cardea.Millis {
-	if now := s.cfg.Gate.ClockOf(id); now.Synced {
+	if now := s.cfg.Gate.KnownOf(id); now.Synced {
 		return now.Time
 	}
 	if s.cfg.Passed != nil {
