@@ -56,7 +56,11 @@ func TestShorten(t *testing.T) {
 }
 
 func TestThisMachinesSuspend(t *testing.T) {
-	if resumes := gate.Resumes(); resumes != nil && resumes() != resumes() {
-		t.Error("the count moves by itself")
+	resumes := gate.Resumes()
+	if resumes == nil {
+		return // the boot clock goes on in suspend, there is nothing to count
+	}
+	if first, second := resumes(), resumes(); first != second {
+		t.Errorf("the count moves by itself: %d, then %d", first, second)
 	}
 }

@@ -30,13 +30,12 @@ type home struct {
 
 	// The cloud: its wall clock is off from the true time; while it does not
 	// trust it, it signs nothing.
-	off     time.Duration
-	mute    time.Duration // until then
-	held    []accountdb.Statement
-	given   bool
-	stale   time.Duration
-	have    uint64
-	revoked []cardea.Millis // renewals and statements signed, to be replayed
+	off   time.Duration
+	mute  time.Duration // until then
+	held  []accountdb.Statement
+	given bool
+	stale time.Duration
+	have  uint64
 
 	// The device.
 	gate     *gate.Gate

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Probe walks the whole file at path and returns ErrDamaged for the first
@@ -19,7 +20,7 @@ func Probe(path string) error {
 		return nil
 	}
 	bolt, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true, FreelistType: bbolt.FreelistMapType})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return ErrLocked
 	}
 	if err != nil {
