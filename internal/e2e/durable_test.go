@@ -128,6 +128,8 @@ func TestFsyncBeforeReply(t *testing.T) {
 		stop := trace(t, pid, "-e", "trace=read,write,pwrite64,fdatasync,fsync")
 		_, err := a.Withdraw(context.Background(), client.Withdrawal{Key: recommend})
 		must(t, err)
+		_, err = a.Status(context.Background()) // by then the end of the answer's write was seen
+		must(t, err)
 		seen := calls(stop())
 		var asked, kept, replied string
 		for _, c := range seen {
