@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/store/devicedb"
@@ -298,6 +300,19 @@ func TestActiveLinkComesBack(t *testing.T) {
 	}
 	if active, ok := d.db.Active(); !ok || active != second.ID {
 		t.Error("another link is active")
+	}
+}
+
+// Who uses the device is known although the file can not tell any more.
+func TestDamagedActive(t *testing.T) {
+	d := newDisk(t)
+	d.restart(func() {
+		edit(t, d.path, func(tx *bbolt.Tx) error {
+			return tx.Bucket([]byte("state")).Put([]byte("active"), []byte("damage"))
+		})
+	})
+	if id, ok := d.db.Active(); !ok || id != d.id {
+		t.Errorf("%v is active: %t", id, ok)
 	}
 }
 

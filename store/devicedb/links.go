@@ -217,9 +217,13 @@ func (db *DB) Active() (id cardea.LinkID, ok bool) {
 	return id, ok
 }
 
-// active takes what can not be read for a guest, who is given nothing.
+// active takes what can not be read from the journal, which has it too.
 func (db *DB) active(tx *bbolt.Tx) (id cardea.LinkID, ok bool) {
 	ok, err := db.get(tx, stateBucket, activeKey, &id)
+	if ok && err != nil {
+		id = db.journal.Active()
+		return id, tx.Bucket(linkBucket).Get(id[:]) != nil
+	}
 	return id, ok && err == nil && !id.IsZero()
 }
 
