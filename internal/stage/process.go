@@ -72,6 +72,9 @@ func (p *Process) lastWords() string {
 // Pid is the process's id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
+// Done is closed when the program has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
 // Stop asks the program to end and waits. One that does not is killed, which is
 // an error.
 func (p *Process) Stop() error {

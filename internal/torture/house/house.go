@@ -25,8 +25,8 @@ const (
 	Kept      = cardea.Key("presence/use")
 )
 
-// words stand on the page beside the buttons of a key.
-var words = map[cardea.Key]string{Withdrawn: "May we use what you play", Kept: "know when you are near"}
+// Words stand on the page beside the buttons of a key.
+var Words = map[cardea.Key]string{Withdrawn: "May we use what you play", Kept: "know when you are near"}
 
 // Patience is how long what comes by itself may take.
 const Patience = 30 * time.Second
@@ -114,7 +114,7 @@ func (h *House) Choose(ctx context.Context, button string, key cardea.Key) error
 	if err := h.Phone.Open(ctx, h.URL+"/consents"); err != nil {
 		return err
 	}
-	return h.Phone.Press(ctx, button, words[key])
+	return h.Phone.Press(ctx, button, Words[key])
 }
 
 // Answers is an error unless the device gives this answer.

@@ -18,23 +18,27 @@ func TestFewRounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	err := run(t.Context(), []string{"-bin", bin, "-rounds", "4"}, &out, os.Stderr)
+	err := run(t.Context(), []string{"-bin", bin, "-rounds", "8"}, &out, os.Stderr)
 	if err != nil && !strings.Contains(err.Error(), "less than a fifth") {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), "rounds=4") || !strings.Contains(out.String(), "lost=0 allowed-after-withdraw=0 chains-verified=1") {
-		t.Errorf("printed %q", out.String())
+	for _, want := range []string{"rounds=8 ", "seconds-refused=2 lost=0 allowed-after-withdraw=0 chains-verified=1"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("printed %q without %q", out.String(), want)
+		}
 	}
 }
 
 func TestWhatFails(t *testing.T) {
-	good := tally{rounds: 10, inside: 2, acknowledged: 9, chains: 1}
+	enough := side{kills: 10, inside: 2, acknowledged: 9}
+	good := tally{agent: enough, cloud: enough, chains: 1}
 	if err := good.err(); err != nil {
 		t.Error(err)
 	}
+	few := side{kills: 10, inside: 1}
 	for _, bad := range []tally{
-		{rounds: 10, inside: 9, chains: 1, lost: 1}, {rounds: 10, inside: 9, chains: 1, allowed: 1},
-		{rounds: 10, inside: 1, chains: 1}, {rounds: 10, inside: 9},
+		{agent: enough, cloud: enough, chains: 1, lost: 1}, {agent: enough, cloud: enough, chains: 1, allowed: 1},
+		{agent: few, cloud: enough, chains: 1}, {agent: enough, cloud: few, chains: 1}, {agent: enough, cloud: enough},
 	} {
 		if bad.err() == nil {
 			t.Errorf("%s passes", bad)
