@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"strings"
 	"unicode"
 )
@@ -36,6 +37,19 @@ func NewUserCode() UserCode {
 		if b[0] < 240 {
 			letters = append(letters, alphabet[int(b[0])%len(alphabet)])
 		}
+	}
+	return shown(letters)
+}
+
+// UserCodeOf returns the code that belongs to a seed: the same seed, the same
+// code. Seeds that can not be told from random give codes that can not be.
+func UserCodeOf(seed [32]byte) UserCode {
+	letters := make([]byte, codeLetters)
+	n := new(big.Int).SetBytes(seed[:])
+	for i, mod := 0, big.NewInt(int64(len(alphabet))); i < codeLetters; i++ {
+		letter := new(big.Int)
+		n.DivMod(n, mod, letter)
+		letters[i] = alphabet[letter.Int64()]
 	}
 	return shown(letters)
 }

@@ -2,7 +2,9 @@ package portal
 
 import (
 	"context"
+	"io/fs"
 	"net/http"
+	"testing/fstest"
 	"time"
 
 	"github.com/cardea-id/cardea"
@@ -25,6 +27,24 @@ var (
 
 // DecisionOf reads the form of a facet.
 func DecisionOf(r *http.Request) (cardea.Decision, cardea.Scope, error) { return decisionOf(r) }
+
+// Rewrite changes the text of one page of this portal alone.
+func (p *Portal) Rewrite(name string, change func(text string) string) error {
+	files := fstest.MapFS{}
+	err := fs.WalkDir(pageFiles, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := pageFiles.ReadFile(path)
+		if path == "pages/"+name {
+			text = []byte(change(string(text)))
+		}
+		files[path] = &fstest.MapFile{Data: text}
+		return err
+	})
+	p.pages = parsePages(files)
+	return err
+}
 
 // HoldTurns takes every turn to hash a password until release is called.
 func (p *Portal) HoldTurns() (release func()) {

@@ -156,7 +156,9 @@ func (f *fakePairings) Lookup(_ context.Context, _ cardea.AccountID, code pairin
 	case f.answers[code] != "":
 		return issuer.Request{}, issuer.ErrUsed
 	}
-	return f.asks, nil
+	asks := f.asks
+	asks.Code, asks.Choices = code, []pairing.UserCode{"BBBB-CCCC", code, "XXXX-ZZZZ"}
+	return asks, nil
 }
 
 func (f *fakePairings) Approve(_ context.Context, _ cardea.AccountID, code pairing.UserCode, name string) (pairing.GrantID, error) {

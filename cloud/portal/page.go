@@ -29,20 +29,23 @@ type view struct {
 	Body    any
 }
 
-// templates are the pages by name, each with the layout around it.
-var templates = func() map[string]*template.Template {
+var templates = parsePages(pageFiles)
+
+// parsePages makes the pages by name, each with the layout around it. It panics
+// on a page that is none: they are part of the program.
+func parsePages(files fs.FS) map[string]*template.Template {
 	layout := template.Must(template.New("layout").Funcs(template.FuncMap{"asset": assetPath, "capital": capital}).
-		ParseFS(pageFiles, "pages/layout.html", "pages/parts.html", "pages/icons.html"))
-	names, err := fs.Glob(pageFiles, "pages/*.html")
+		ParseFS(files, "pages/layout.html", "pages/parts.html", "pages/icons.html"))
+	names, err := fs.Glob(files, "pages/*.html")
 	if err != nil {
 		panic(err) // the pattern is a constant
 	}
 	pages := map[string]*template.Template{}
 	for _, name := range names {
-		pages[path.Base(name)] = template.Must(template.Must(layout.Clone()).ParseFS(pageFiles, name))
+		pages[path.Base(name)] = template.Must(template.Must(layout.Clone()).ParseFS(files, name))
 	}
 	return pages
-}()
+}
 
 // show answers with a page. It is rendered whole first, so that a fault in it
 // never leaves half a page.
@@ -52,7 +55,7 @@ func (p *Portal) show(w http.ResponseWriter, v visit, status int, name string, c
 		content.Form = v.formToken()
 	}
 	var out bytes.Buffer
-	if err := templates[name].ExecuteTemplate(&out, "layout", content); err != nil {
+	if err := p.pages[name].ExecuteTemplate(&out, "layout", content); err != nil {
 		return fmt.Errorf("render %s: %w", name, err)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -24,6 +24,8 @@ type request struct {
 	Asked       moment
 	Ends        moment
 	SameNetwork bool
+	Choices     []pairing.UserCode // to pick from; none where the code is shown to be compared
+	NotPicked   bool
 	Name        string
 	Wrong       string // what is wrong with the name, if something is
 	MaxName     int
@@ -36,7 +38,7 @@ func (p *Portal) showPair(w http.ResponseWriter, r *http.Request, v visit) error
 	if strings.TrimSpace(typed) == "" {
 		return p.show(w, v, http.StatusOK, "code.html", view{Title: "Add a device", Section: "pair"})
 	}
-	code, asks, err := p.lookup(r, v, typed)
+	_, asks, err := p.lookup(r, v, typed)
 	if err != nil {
 		return err
 	}
@@ -44,17 +46,26 @@ func (p *Portal) showPair(w http.ResponseWriter, r *http.Request, v visit) error
 	if err != nil {
 		return err
 	}
-	return p.showRequest(w, v, http.StatusOK, asks, code, name, "")
+	return p.showRequest(w, v, http.StatusOK, newRequest(asks, name))
 }
 
-func (p *Portal) showRequest(w http.ResponseWriter, v visit, status int, asks issuer.Request, code pairing.UserCode, name, wrong string) error {
+// newRequest is what asks as the page shows it. An owner on another network is
+// not shown the code: to pick it out of three is to have seen the device.
+func newRequest(asks issuer.Request, name string) request {
 	now := time.Now()
-	k := kindOf(cardea.DeviceKind(asks.Device.Kind))
-	return p.show(w, v, status, "pair.html", view{Title: "Is this your " + k.Word + "?", Section: "pair", Body: request{
-		Code: string(code), Kind: k, Model: asks.Device.Model, Serial: asks.Device.Serial,
+	body := request{
+		Code: string(asks.Code), Kind: kindOf(cardea.DeviceKind(asks.Device.Kind)), Model: asks.Device.Model, Serial: asks.Device.Serial,
 		Asked: ago(asks.Requested, now), Ends: clock(asks.Expires, now), SameNetwork: asks.SameNetwork,
-		Name: name, Wrong: wrong, MaxName: maxName,
-	}})
+		Name: name, MaxName: maxName,
+	}
+	if !asks.SameNetwork {
+		body.Choices = asks.Choices
+	}
+	return body
+}
+
+func (p *Portal) showRequest(w http.ResponseWriter, v visit, status int, body request) error {
+	return p.show(w, v, status, "pair.html", view{Title: "Is this your " + body.Kind.Word + "?", Section: "pair", Body: body})
 }
 
 // lookup finds who asks with a code.
@@ -104,18 +115,27 @@ func (p *Portal) postPair(w http.ResponseWriter, r *http.Request, v visit) error
 		Link: pairLink(code), Word: "Back to the device"}
 }
 
+// approve gives the device to the owner, if the form is whole and the code was
+// picked where it had to be. Who picks another does not see the device: it is
+// declined, because a second try at three would find it.
 func (p *Portal) approve(w http.ResponseWriter, r *http.Request, v visit, code pairing.UserCode) error {
+	_, asks, err := p.lookup(r, v, string(code))
+	if err != nil {
+		return err
+	}
 	name, wrong := checkName(r.PostFormValue("name"))
-	if wrong != "" {
-		_, asks, err := p.lookup(r, v, string(code))
-		if err != nil {
-			return err
+	picked, err := pairing.ParseUserCode(r.PostFormValue("picked"))
+	notPicked := !asks.SameNetwork && err != nil
+	if wrong != "" || notPicked {
+		body := newRequest(asks, typedName(r))
+		body.Wrong, body.NotPicked = wrong, notPicked
+		return p.showRequest(w, v, http.StatusUnprocessableEntity, body)
+	}
+	if !asks.SameNetwork && picked != code {
+		if err := p.pairings.Deny(r.Context(), v.Account, code); err != nil {
+			return codeProblem(err, "")
 		}
-		typed := r.PostFormValue("name")
-		if len(typed) > maxNameBytes {
-			typed = ""
-		}
-		return p.showRequest(w, v, http.StatusUnprocessableEntity, asks, code, strings.ToValidUTF8(typed, ""), wrong)
+		return errOtherCode
 	}
 	grant, err := p.pairings.Approve(r.Context(), v.Account, code, name)
 	if err != nil {
@@ -123,6 +143,18 @@ func (p *Portal) approve(w http.ResponseWriter, r *http.Request, v visit, code p
 	}
 	http.Redirect(w, r, "/pair/approved?"+url.Values{"grant": {string(grant)}}.Encode(), http.StatusSeeOther)
 	return nil
+}
+
+var errOtherCode = problem{Status: http.StatusConflict, Title: "The device shows another code", AskCode: true,
+	Text: "So it may not be the one in front of you, and it was declined. Nothing was given to it. If it was yours, start again on it: it shows a new code."}
+
+// typedName is the name as it was typed, to be shown again.
+func typedName(r *http.Request) string {
+	typed := r.PostFormValue("name")
+	if len(typed) > maxNameBytes {
+		return ""
+	}
+	return strings.ToValidUTF8(typed, "")
 }
 
 func pairLink(code pairing.UserCode) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -84,6 +85,7 @@ type Portal struct {
 	passwords *passwords
 	byAddress *throttle
 	byLogin   *throttle
+	pages     map[string]*template.Template
 	handler   http.Handler
 }
 
@@ -97,6 +99,7 @@ func New(c Config) (*Portal, error) {
 		brand: c.Brand, https: u.Scheme == "https",
 		accounts: c.Accounts, ledger: c.Ledger, devices: c.Devices, pairings: c.Pairings,
 		address: c.Address, log: c.Log,
+		pages:     templates,
 		passwords: newPasswords(max(2, runtime.NumCPU())),
 		byAddress: newThrottle(20, 15*time.Second),
 		byLogin:   newThrottle(10, time.Minute),

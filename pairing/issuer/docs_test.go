@@ -8,15 +8,20 @@ import (
 	"testing"
 )
 
-// The table in docs/rfc8628.md names functions and tests. They must exist.
+// The tables in docs/rfc8628.md and docs/security.md name functions and tests.
+// They must exist.
 func TestTheTableOfTheStandards(t *testing.T) {
 	root := filepath.Join("..", "..")
-	table, err := os.ReadFile(filepath.Join(root, "docs", "rfc8628.md"))
-	if err != nil {
-		t.Fatal(err)
+	var table []byte
+	for _, name := range []string{"rfc8628.md", "security.md"} {
+		text, err := os.ReadFile(filepath.Join(root, "docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		table = append(table, text...)
 	}
 	folders := map[string]string{"issuer": "pairing/issuer", "pairing": "pairing", "token": "cloud/token", "db": "store/accountdb",
-		"portal": "cloud/portal", "jose": "internal/jose", "web": "internal/web"}
+		"portal": "cloud/portal", "jose": "internal/jose", "web": "internal/web", "broker": "cloud/broker", "hub": "cloud/hub"}
 	declared := map[string]map[string]bool{}
 	tests := map[string]bool{}
 	for name, folder := range folders {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/cardea-id/cardea"
@@ -35,6 +37,11 @@ type Request struct {
 	Requested   time.Time
 	Expires     time.Time
 	SameNetwork bool // the device asked from the network the owner is on: a hint
+
+	// Choices is the code among two others, in no telling order, for an owner
+	// who may not have the device in view: who can not see it can only guess.
+	// A code keeps the same two others, so that asking again tells nothing.
+	Choices []pairing.UserCode
 }
 
 // Lookup finds who shows a code. It changes nothing but the count of guesses.
@@ -58,7 +65,21 @@ func (i *Issuer) Lookup(ctx context.Context, account cardea.AccountID, code pair
 		Code: code, Client: g.Client, Device: g.Device, Scope: g.Scope,
 		Requested: g.Requested.Time(), Expires: g.Expires.Time(),
 		SameNetwork: from.IsValid() && g.Network == i.keyed("network", network(from).String()),
+		Choices:     i.choices(code),
 	}, nil
+}
+
+// choices puts a code among two that nobody shows.
+func (i *Issuer) choices(code pairing.UserCode) []pairing.UserCode {
+	all := []pairing.UserCode{code}
+	for n := 0; len(all) < 3; n++ {
+		decoy := pairing.UserCodeOf(i.keyed("decoy "+strconv.Itoa(n), string(code)))
+		if !slices.Contains(all, decoy) {
+			all = append(all, decoy)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // Approve is the owner's yes to the device that shows the code, under a name of

@@ -3,6 +3,7 @@ package issuer_test
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -253,5 +254,36 @@ func TestEventsNameTheAccount(t *testing.T) {
 	want := []issuer.Event{{Note: pairing.NoteApproved, Grant: id, Account: w.owner.ID}, {Note: pairing.NoteRedeemed, Grant: id, Account: w.owner.ID}}
 	if len(w.events) != 2 || w.events[0] != want[0] || w.events[1] != want[1] {
 		t.Errorf("%v", w.events)
+	}
+}
+
+// The choices of a code stand in no telling order and stay the same.
+func TestChoices(t *testing.T) {
+	w := newWorld(t)
+	at := [3]int{}
+	for range 60 {
+		code := pairing.UserCode(w.keyed().start().UserCode)
+		r, err := w.Lookup(t.Context(), w.owner.ID, code, home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := w.Lookup(t.Context(), w.owner.ID, code, home)
+		if err != nil || !slices.Equal(r.Choices, again.Choices) {
+			t.Fatalf("asked again: %v, then %v (%v)", r.Choices, again.Choices, err)
+		}
+		i := slices.Index(r.Choices, code)
+		if i < 0 || len(slices.Compact(slices.Clone(r.Choices))) != 3 {
+			t.Fatalf("choices %v of %v", r.Choices, code)
+		}
+		for _, c := range r.Choices {
+			if parsed, err := pairing.ParseUserCode(string(c)); err != nil || parsed != c {
+				t.Errorf("choice %q: %v", c, err)
+			}
+		}
+		at[i]++
+	}
+	// By chance one place has fewer than 3 of 60 once in twenty million runs.
+	if min(at[0], at[1], at[2]) < 3 {
+		t.Errorf("the code stood at %v", at)
 	}
 }
