@@ -41,8 +41,10 @@ func Backup(ctx context.Context, c Config, file string, log *slog.Logger) error 
 	return nil
 }
 
-// Restore puts a backup in the place of the database and begins a new era. It is
-// refused while the cloud runs.
+// Restore puts a backup in the place of the database, begins a new era, and
+// makes a new statement key: the backup's may have been rotated away since, and
+// devices that know of it would never believe what it signs. It is refused while
+// the cloud runs.
 func Restore(ctx context.Context, c Config, file string, log *slog.Logger) error {
 	c, err := c.withDefaults()
 	if err != nil {
@@ -64,6 +66,9 @@ func Restore(ctx context.Context, c Config, file string, log *slog.Logger) error
 		return err
 	}
 	tellReplay(ctx, log, found)
+	if err := Rotate(ctx, c, "statement", log); err != nil {
+		return fmt.Errorf("the backup is in place, but devices may not believe it: run cardea-cloud rotate statement: %w", err)
+	}
 	log.InfoContext(ctx, "backup is restored", "file", file, "era", found.Era, "replaced", path+".old")
 	return nil
 }

@@ -88,6 +88,11 @@ func (c *cloud) openDatabase(ctx context.Context) error {
 	if c.keys, err = token.Open(ctx, c.config.Issuer, c.db.Secrets()); err != nil {
 		return err
 	}
+	if c.db.Replayed().Missing { // with it went the lists that the database may have forgotten
+		if err := rotate(ctx, c.db, c.keys, "statement", c.log); err != nil {
+			return err
+		}
+	}
 	return c.publishKeys(ctx)
 }
 

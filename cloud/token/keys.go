@@ -10,7 +10,9 @@
 // Devices learn which statement keys count from a list that the root signs, and
 // the root signs nothing else. Every list there was is kept, each with a higher
 // version than the one before; after a rotation the new key and the one before
-// stand in it.
+// stand in it. The lists are also noted apart from the database: one that was
+// put back to an earlier state may sign with a key that devices have been told
+// to forget, and so goes on with a new key and a list above all.
 //
 // Freshness never rests on a clock that is not ours: a proof must carry a nonce
 // of the last minutes, which is a MAC of the time and so costs no memory.
@@ -31,7 +33,7 @@ import (
 	"github.com/cardea-id/cardea/internal/jose"
 )
 
-// Storage keeps secrets by name, sealed. Both methods are one durable
+// Storage keeps secrets by name, sealed. What writes is one durable
 // transaction and safe for concurrent use, also by several processes.
 type Storage interface {
 	// Secret returns what is kept under name, and keeps and returns what fresh
@@ -39,8 +41,11 @@ type Storage interface {
 	Secret(ctx context.Context, name string, fresh func() []byte) ([]byte, error)
 	// Replace keeps secret under name, and what stood there under former.
 	Replace(ctx context.Context, name, former string, secret []byte) error
-	// Change keeps under name what next makes of what stands there.
-	Change(ctx context.Context, name string, next func(secret []byte) ([]byte, error)) error
+	// Change keeps under name what next makes of what stands there, and notes
+	// the key list it returns where no backup puts it back.
+	Change(ctx context.Context, name string, next func(secret []byte) (kept, list []byte, err error)) error
+	// Noted is every list there was, also those that were forgotten.
+	Noted(ctx context.Context) (lists [][]byte, err error)
 }
 
 // The names secrets are kept under.

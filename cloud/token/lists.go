@@ -106,10 +106,18 @@ func (k *Keys) Stated(kid string) (*ecdsa.PublicKey, bool) {
 	return pub, ok
 }
 
-// Publish makes sure that the newest list names these certificates, in DER, as
-// anchors for TLS, and still counts for half of its life; else it signs one that
-// does. Call it at the start, and then every day.
+// Publish makes sure that the newest list is the newest there ever was, names
+// these certificates, in DER, as anchors for TLS, and still counts for half of
+// its life; else it signs one that does. Call it at the start, and then every
+// day.
 func (k *Keys) Publish(ctx context.Context, anchors [][]byte, now time.Time) error {
+	forgotten, err := k.forgotten(ctx)
+	if err == nil && forgotten {
+		err = k.RotateStatement(ctx, now)
+	}
+	if err != nil {
+		return err
+	}
 	if list, err := k.newest(); err == nil && sameAnchors(list.Anchors, anchors) && list.NotAfter.Time().Sub(now) > listLife/2 {
 		return nil
 	}
@@ -156,28 +164,55 @@ func (k *Keys) newest() (wire.KeyList, error) {
 	return wire.OpenKeyList(signed, k.root.Public())
 }
 
-// changeStatements lets change work on what is kept and the newest list, in one
-// durable step, and goes on with what came of it.
+// forgotten reports whether a list was signed that is newer than those in the
+// database: its current key may be out of service.
+func (k *Keys) forgotten(ctx context.Context) (bool, error) {
+	noted, err := k.storage.Noted(ctx)
+	if err != nil {
+		return false, fmt.Errorf("key lists: %w", err)
+	}
+	newest, err := k.newest()
+	if err != nil && !errors.Is(err, errNoList) {
+		return false, err
+	}
+	return k.remember(new(statements), newest, noted).Version > newest.Version, nil
+}
+
+// remember adds the lists that are newer than the newest, and returns what is the
+// newest then. What the root has not signed is of another cloud.
+func (k *Keys) remember(s *statements, newest wire.KeyList, noted [][]byte) wire.KeyList {
+	for _, signed := range noted {
+		if list, err := wire.OpenKeyList(signed, k.root.Public()); err == nil && list.Version > newest.Version {
+			newest, s.Lists = list, append(s.Lists, signed)
+		}
+	}
+	return newest
+}
+
+// changeStatements lets change work on what is kept and the newest list there
+// ever was, in one durable step, and goes on with what came of it.
 func (k *Keys) changeStatements(ctx context.Context, change func(*statements, wire.KeyList) error) error {
+	noted, err := k.storage.Noted(ctx)
+	if err != nil {
+		return fmt.Errorf("sign key list: %w", err)
+	}
 	var kept []byte
-	err := k.storage.Change(ctx, statementsName, func(text []byte) ([]byte, error) {
+	err = k.storage.Change(ctx, statementsName, func(text []byte) (_, list []byte, err error) {
 		var s statements
 		if err := json.Unmarshal(text, &s); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		var newest wire.KeyList
 		if n := len(s.Lists); n > 0 {
-			var err error
 			if newest, err = wire.OpenKeyList(s.Lists[n-1], k.root.Public()); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
-		if err := change(&s, newest); err != nil {
-			return nil, err
+		if err := change(&s, k.remember(&s, newest, noted)); err != nil {
+			return nil, nil, err
 		}
-		var err error
 		kept, err = json.Marshal(s)
-		return kept, err
+		return kept, s.Lists[len(s.Lists)-1], err
 	})
 	if err == nil {
 		err = k.useStatements(kept)
@@ -188,10 +223,10 @@ func (k *Keys) changeStatements(ctx context.Context, change func(*statements, wi
 	return nil
 }
 
-// sign adds a list. Its version is above the last one's, and above that of any
-// list signed before, which a database restored from a backup may not know of.
+// sign adds a list. Its version is above the last one's, and, by the clock, above
+// that of any list signed before, which a restored database may not know of.
 func (k *Keys) sign(s *statements, list wire.KeyList, now time.Time) error {
-	list.Version = max(list.Version+1, uint64(max(now.Unix(), 0)))
+	list.Version = max(list.Version+1, uint64(max(now.UnixMilli(), 0)))
 	list.NotAfter = cardea.MillisOf(now.Add(listLife))
 	signed, err := wire.SignKeyList(list, k.root.Signer())
 	if err != nil {

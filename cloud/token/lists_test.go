@@ -3,6 +3,7 @@ package token_test
 import (
 	"crypto/ecdsa"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/cardea-id/cardea/cloud/token"
 	"github.com/cardea-id/cardea/internal/jose"
 	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/store/accountdb"
 	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
 )
 
@@ -123,6 +125,65 @@ func TestListOfARestoredCloud(t *testing.T) {
 	rotateStatement(t, restored, spring.AddDate(0, 0, 6))
 	if newest(t, restored).Version <= newest(t, lost).Version {
 		t.Error("devices that hold a later list will not take it")
+	}
+}
+
+// The same with what was noted beside it: the key of a list it has forgotten
+// signs no more, it is still known, for what devices hold, and what was taken out
+// of service does not come back.
+func TestForgottenListsAreRemembered(t *testing.T) {
+	path, master := filepath.Join(t.TempDir(), "cloud.db"), accountdb.NewKey()
+	backup := path + ".backup"
+	var signed []*ecdsa.PublicKey
+	var last wire.KeyList
+	t.Run("before", func(t *testing.T) {
+		k := open(t, accountdbtest.OpenAt(t, path, master))
+		publish(t, k, spring, []byte("one"))
+		signed = append(signed, statementKey(k))
+		if err := accountdb.Backup(t.Context(), path, backup); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // in one second, so that the clock is no help
+			rotateStatement(t, k, spring)
+			signed = append(signed, statementKey(k))
+		}
+		last = newest(t, k)
+	})
+	if _, err := accountdb.Restore(t.Context(), path, backup, master); err != nil {
+		t.Fatal(err)
+	}
+	db := accountdbtest.OpenAt(t, path, master)
+	k := open(t, db)
+	list := publish(t, k, spring.AddDate(-1, 0, 0), []byte("one"))
+	if list.Version <= last.Version || !list.Keys[0].Equal(statementKey(k)) || !list.Keys[1].Equal(signed[3]) || len(list.Anchors) != 1 {
+		t.Errorf("version %d after %d, %d keys", list.Version, last.Version, len(list.Keys))
+	}
+	for i, pub := range signed {
+		if pub.Equal(statementKey(k)) {
+			t.Errorf("key %d signs again", i)
+		}
+		if _, ok := k.Stated(jose.Thumbprint(pub)); !ok {
+			t.Errorf("key %d is forgotten", i)
+		}
+	}
+	if again := publish(t, open(t, db), spring.AddDate(-1, 0, 1), []byte("one")); again.Version != list.Version {
+		t.Error("another list at the next start")
+	}
+}
+
+// What another cloud has noted there counts for nothing.
+func TestForeignListsAreNotTaken(t *testing.T) {
+	db := accountdbtest.Open(t)
+	other := open(t, accountdbtest.Open(t))
+	publish(t, other, spring.AddDate(9, 0, 0))
+	k := open(t, db)
+	first := publish(t, k, spring)
+	err := db.Secrets().Change(t.Context(), "root", func(root []byte) ([]byte, []byte, error) { return root, other.KeyList(), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := publish(t, k, spring); again.Version != first.Version {
+		t.Error("a list of another root")
 	}
 }
 

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -70,6 +71,48 @@ func TestRestoreOldBackup(t *testing.T) {
 	never("something else was allowed")
 	for range 2 {
 		fetchToken(t, s, a)
+	}
+}
+
+// The keys were rotated since the backup, so that the device has forgotten the
+// one that is in it. With the stop journal and without: the cloud is believed all
+// the same, and what was allowed before the backup still is if the journal is
+// there.
+func TestRestoreAfterRotations(t *testing.T) {
+	for name, journal := range map[string]bool{"with the journal": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			a, err := s.StartAgent(context.Background(), "kitchen", "speaker")
+			must(t, err)
+			phone := newPhone(t, s, "anna@example.com")
+			pair(t, a, phone)
+			choose(t, s, phone, "Allow", presence)
+			answers(t, a, presence, cardea.Allow)
+			backup := filepath.Join(s.Dir, "monday.db")
+			cloudTask(t, s, "backup", backup)
+			for _, key := range []string{"statement", "statement", "token"} {
+				rotate(t, s, key)
+			}
+			choose(t, s, phone, "Allow", recommend)
+			answers(t, a, recommend, cardea.Allow)
+
+			must(t, s.Cloud.Stop())
+			if !journal {
+				must(t, os.Remove(filepath.Join(s.Dir, "cloud", "cloud.db.stops")))
+			}
+			cloudTask(t, s, "restore", backup)
+			must(t, s.StartCloud(context.Background()))
+			answers(t, a, recommend, cardea.Deny) // it was allowed after the backup
+			if journal {
+				answers(t, a, presence, cardea.Allow)
+			}
+			choose(t, s, phone, "Allow", recommend)
+			answers(t, a, recommend, cardea.Allow)
+			fetchToken(t, s, a)
+			choose(t, s, phone, "Don’t allow", recommend)
+			answers(t, a, recommend, cardea.Deny)
+			nothingPending(t, a)
+		})
 	}
 }
 

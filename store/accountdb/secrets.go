@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/cardea-id/cardea/store/stopjournal"
 )
 
 // Secrets keeps the cloud's own keys, sealed under the master key. Each method
@@ -49,22 +51,41 @@ func (s Secrets) Replace(ctx context.Context, name, former string, plain []byte)
 }
 
 // Change keeps under name what next makes of what stands there, which must be
-// something. If next returns an error nothing is changed.
-func (s Secrets) Change(ctx context.Context, name string, next func(plain []byte) ([]byte, error)) error {
+// something. The list of keys that next returns beside it stands in the stop
+// journal too, see [Secrets.Noted]. If next returns an error nothing is changed.
+func (s Secrets) Change(ctx context.Context, name string, next func(plain []byte) (kept, list []byte, err error)) error {
 	err := s.db.Update(ctx, func(tx *Tx) error {
 		plain, err := tx.secret(name)
 		if err != nil {
 			return err
 		}
-		if plain, err = next(plain); err != nil {
+		plain, list, err := next(plain)
+		if err != nil {
 			return err
 		}
+		era, err := tx.Era()
+		if err != nil {
+			return err
+		}
+		tx.stops = append(tx.stops, stopjournal.Record{Era: era, Keys: list})
 		return tx.putSecret(name, plain)
 	})
 	if err != nil {
 		return fmt.Errorf("change secret %s: %w", name, err)
 	}
 	return nil
+}
+
+// Noted is every list of keys there was, oldest first, also those that this
+// database has forgotten because it was put back to an earlier state.
+func (s Secrets) Noted(context.Context) (lists [][]byte, err error) {
+	err = s.db.stops.Since(stopjournal.Mark{}, func(r stopjournal.Record) error {
+		if r.Keys != nil {
+			lists = append(lists, r.Keys)
+		}
+		return nil
+	})
+	return lists, err
 }
 
 func (tx *Tx) secret(name string) ([]byte, error) {

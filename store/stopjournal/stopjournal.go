@@ -2,8 +2,8 @@
 //
 // A database that is restored has forgotten its newest part. What was allowed
 // there is lost, and may be: somebody will allow it again. What was stopped
-// there must not be: denials, ended links and revoked grants therefore also
-// stand here, in a file that is only ever appended to and lies beside the
+// there must not be: denials, ended links, revoked grants and retired keys
+// therefore also stand here, in a file that is only ever appended to and lies beside the
 // database. Append has returned only when the records are on the disk, and it is
 // called before the database commits, so that whatever anybody was told is
 // stopped stands here. The start of the cloud replays it.
@@ -36,12 +36,16 @@ import (
 var ErrBroken = errors.New("the stop journal could not be written: see to its disk and start the cloud again")
 
 // A Record is one thing that was stopped, or the word that an era began. Exactly
-// one of Entry and Grant is set, or neither for an era.
+// one of Entry, Grant and Keys is set, or none for an era.
 type Record struct {
 	Era     uint32           `json:"era"` // of the database at that time
 	Account cardea.AccountID `json:"account,omitzero"`
 	Entry   *cardea.Entry    `json:"entry,omitempty"` // a denial, the end of a link, a protective value
 	Grant   string           `json:"grant,omitempty"` // a pairing that was declined, cancelled or revoked
+
+	// Keys is a signed list of the keys that count from then on: those that it
+	// does not name are out of service.
+	Keys []byte `json:"keys,omitempty"`
 
 	// Journal stands in the first record alone: a random name of the file.
 	Journal *cardea.EventID `json:"journal,omitempty"`
