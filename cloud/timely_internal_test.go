@@ -4,10 +4,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/cardea-id/cardea/cloud/admin"
 	"github.com/cardea-id/cardea/cloud/clock"
+	"github.com/cardea-id/cardea/internal/openapi"
 	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
 )
 
@@ -33,4 +36,30 @@ func TestTimely(t *testing.T) {
 	boot -= time.Minute // as if the wall clock had gone a minute ahead
 	ask(http.MethodPost, http.StatusServiceUnavailable)
 	ask(http.MethodGet, http.StatusOK)
+}
+
+// What the brand's servers then hear is in their contract.
+func TestTimelyIsInTheBrandsContract(t *testing.T) {
+	contract, err := openapi.Load("admin/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	boot := time.Hour
+	guard, err := clock.New(t.Context(), clock.Config{DB: accountdbtest.Open(t), Boot: func() time.Duration { return boot }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	boot -= time.Minute
+	log := slog.New(slog.DiscardHandler)
+	c := &cloud{log: log, clock: guard}
+	h := contract.Watch(c.timely(admin.Handler(admin.Config{Log: log})), func(err error) { t.Error(err) })
+	for _, call := range contract.Operations() {
+		method, path, _ := strings.Cut(call, " ")
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, nil))
+	}
+	for _, call := range contract.Unseen() {
+		if strings.HasSuffix(call, " 503") {
+			t.Errorf("%s is in the file and was not answered", call)
+		}
+	}
 }

@@ -38,7 +38,7 @@ func TestStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if st.Program != "everything" || len(st.Entitlements) != len(localapi.Entitlements) || st.Device != "device" ||
+	if st.Program != "everything" || len(st.Entitlements) != len(localapi.Entitlements) || st.Device != deviceID ||
 		st.Link != h.link || !slices.Equal(st.Links, []cardea.LinkID{h.link}) || st.Issuer != "https://id.example" ||
 		st.Bar != "" || st.Clock != cardea.ClockSynced || st.Pending != 0 || !st.Connected || st.Generation != 7 {
 		t.Errorf("%+v", st)

@@ -20,6 +20,7 @@ import (
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/agent/localapi"
 	"github.com/cardea-id/cardea/agent/syncer"
+	"github.com/cardea-id/cardea/internal/openapi"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
@@ -45,7 +46,17 @@ type house struct {
 	done       []string // what was decided
 	moved      []string // who uses the device, and resets
 	asked      int      // decisions
+
+	path     string           // of the database
+	server   *localapi.Server // the last one
+	contract *openapi.Contract
 }
+
+// What the house's device is called, before and after a reset.
+var (
+	deviceID  = cardea.DeviceID(strings.Repeat("d", 43))
+	anotherID = cardea.DeviceID(strings.Repeat("e", 43))
+)
 
 const everything = `
 name = "everything"
@@ -72,15 +83,21 @@ func body() cardea.Body {
 
 // newHouse links the device and serves it to the programs of the files, or to
 // this process with everything if there are none.
-func newHouse(t testing.TB, files ...string) *house {
+func newHouse(t testing.TB, files ...string) *house { return newHouseWith(t, nil, files...) }
+
+// newHouseWith counts what was seen in the contract it is given.
+func newHouseWith(t testing.TB, contract *openapi.Contract, files ...string) *house {
 	t.Helper()
-	h := &house{link: cardea.NewID[cardea.LinkID](), log: new(strings.Builder), generation: 7, changed: make(chan struct{})}
+	h := &house{
+		link: cardea.NewID[cardea.LinkID](), log: new(strings.Builder), generation: 7, changed: make(chan struct{}), contract: contract,
+	}
 	dir := t.TempDir()
-	db, err := devicedb.Open(filepath.Join(dir, "device.db"), [32]byte{1})
+	h.path = filepath.Join(dir, "device.db")
+	db, err := devicedb.Open(h.path, [32]byte{1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { db.Close() })
+	t.Cleanup(func() { h.db.Close() })
 	h.db = db
 	link := devicedb.Link{
 		ID: h.link, Issuer: "https://id.example", Body: body(), Log: cardea.NewLog(),
@@ -133,9 +150,11 @@ func (h *house) serve(t testing.TB, registry *localapi.Registry) {
 	}
 	os.Chmod(h.socket, 0o666)
 	server := localapi.New(localapi.Config{
-		Registry: registry, DB: h.db, Device: "device", Gate: h, Pairer: h, Decider: h, Resetter: h,
+		Registry: registry, DB: h.db, Device: deviceID, Gate: h, Pairer: h, Decider: h, Resetter: h,
 		Log: slog.New(slog.NewTextHandler(&locked{h: h}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
+	h.server = server
+	h.underContract(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ctx, l) }()
@@ -187,6 +206,9 @@ func (h *house) DecideFor(link cardea.LinkID, q cardea.Query) cardea.Answer {
 }
 
 func (h *house) Active() (cardea.LinkID, uint64, bool) {
+	if h.db.Closed() {
+		return h.link, h.Generation(), true // as a gate does, which knows it by heart
+	}
 	id, ok := h.db.Active()
 	return id, h.Generation(), ok
 }
@@ -257,7 +279,7 @@ func (h *house) Show() client.Pairing {
 
 func (h *house) Cancel() error {
 	h.change(func() { h.pairing = client.Pairing{} })
-	return nil
+	return h.broken
 }
 
 func (h *house) Token(_ context.Context, link cardea.LinkID, audience, scope string, minValid time.Duration) (pairing.Tokens, error) {
@@ -327,7 +349,7 @@ func (h *house) Activate(link cardea.LinkID) error {
 
 func (h *house) Reset(context.Context) (cardea.DeviceID, error) {
 	h.change(func() { h.moved = append(h.moved, "reset") })
-	return "another device", h.broken
+	return anotherID, h.broken
 }
 
 func (h *house) NewOwner(ctx context.Context) (client.Pairing, error) {
@@ -342,6 +364,9 @@ func (h *house) Prefer(link cardea.LinkID, key cardea.PreferenceKey, value carde
 func (h *house) Status() syncer.Status { return syncer.Status{Connected: true} }
 
 func (h *house) Unlink(link cardea.LinkID) error {
+	if h.broken != nil {
+		return h.broken
+	}
 	links, err := h.db.Links()
 	if err != nil {
 		return err

@@ -192,7 +192,7 @@ func TestNewOwner(t *testing.T) {
 	if p, err := h.client(t).PairNewOwner(t.Context()); err != nil || p.State != client.PairPending || !slices.Contains(h.moved, "new owner") {
 		t.Errorf("%+v, %v", p, err)
 	}
-	if r, err := h.client(t).Reset(t.Context()); err != nil || r.Device != "another device" {
+	if r, err := h.client(t).Reset(t.Context()); err != nil || r.Device != anotherID {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -88,7 +88,7 @@ func unreachable(err error) error {
 	refusal, refused := errors.AsType[*pairing.Error](err)
 	switch {
 	case refused && !refusal.Transient():
-		return web.Errorf(http.StatusForbidden, refusal.Code, "the server refused: %s", refusal.Description)
+		return web.Errorf(http.StatusForbidden, word(refusal.Code), "the server refused: %s", refusal.Error())
 	case refused, errors.Is(err, session.ErrOffline), errors.Is(err, session.ErrClosed), errors.Is(err, context.DeadlineExceeded):
 		return web.Errorf(http.StatusServiceUnavailable, "offline", "the server can not be reached now: try again later")
 	case errors.Is(err, session.ErrAudience):
@@ -99,4 +99,16 @@ func unreachable(err error) error {
 		return web.Errorf(http.StatusConflict, "issuer", "%v", session.ErrIssuer)
 	}
 	return err
+}
+
+// word is what a program is told of a server's word. It may be any server, and
+// the words of this API are a closed list.
+func word(code string) string {
+	switch code {
+	case pairing.AccessDenied, pairing.ExpiredToken, pairing.InvalidRequest, pairing.InvalidClient, pairing.InvalidGrant,
+		pairing.UnauthorizedClient, pairing.UnsupportedGrantType, pairing.InvalidScope, pairing.UseDPoPNonce,
+		pairing.InvalidDPoPProof, pairing.UnknownLink:
+		return code
+	}
+	return "refused"
 }

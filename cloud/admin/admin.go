@@ -48,7 +48,16 @@ type api struct {
 func Handler(c Config) http.Handler {
 	a := &api{Config: c, waiting: make(chan struct{}, maxHeld)}
 	mux := http.NewServeMux()
-	for pattern, f := range map[string]handler{
+	for pattern, f := range a.calls() {
+		mux.Handle(pattern, web.Handle(c.Log, a.authenticated(f)))
+	}
+	mux.Handle("/admin/v1/", web.Handle(c.Log, a.authenticated(notThere)))
+	return mux
+}
+
+// calls is what is served: what stands in openapi.yaml.
+func (a *api) calls() map[string]handler {
+	return map[string]handler{
 		"PUT /admin/v1/catalogue":                       a.putCatalogue,
 		"GET /admin/v1/catalogue":                       a.getCatalogue,
 		"GET /admin/v1/changes":                         a.changes,
@@ -56,11 +65,7 @@ func Handler(c Config) http.Handler {
 		"POST /admin/v1/accounts/{subject}/preferences": a.prefer,
 		"POST /admin/v1/accounts/{subject}/decide":      a.decide,
 		"GET /admin/v1/accounts/{subject}/propagation":  a.propagation,
-		"/admin/v1/": notThere,
-	} {
-		mux.Handle(pattern, web.Handle(c.Log, a.authenticated(f)))
 	}
-	return mux
 }
 
 // A caller is the name of the key a request was made with.

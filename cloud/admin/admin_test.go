@@ -23,6 +23,7 @@ import (
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/internal/jose"
+	"github.com/cardea-id/cardea/internal/openapi"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
@@ -44,9 +45,21 @@ type world struct {
 	device  cardea.DeviceID
 	url     string
 	woken   atomic.Int32
+
+	contract *openapi.Contract // that every exchange is compared with
 }
 
 func newWorld(t *testing.T) *world {
+	t.Helper()
+	contract, err := openapi.Load("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newWorldUnder(t, contract)
+}
+
+// newWorldUnder counts what was seen in the contract it is given.
+func newWorldUnder(t *testing.T, contract *openapi.Contract) *world {
 	t.Helper()
 	db, err := accountdb.Open(t.Context(), filepath.Join(t.TempDir(), "cloud.db"), accountdb.NewKey())
 	if err != nil {
@@ -57,7 +70,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, db: db, ledger: &ledger.Ledger{DB: db, Catalogue: cat}}
+	w := &world{T: t, contract: contract, db: db, ledger: &ledger.Ledger{DB: db, Catalogue: cat}}
 	signer := jose.GenerateKey()
 	h := hub.New(hub.Config{
 		DB: db, Ledger: w.ledger, Pipe: nowhere{}, Signer: signer.Signer, KeyList: func() []byte { return nil }, Root: signer.Public(), Log: slog.New(slog.DiscardHandler),
@@ -65,10 +78,10 @@ func newWorld(t *testing.T) *world {
 	w.ledger.Wake = func(cardea.AccountID) { w.woken.Add(1) }
 	w.account = w.newAccount()
 	w.device = w.join(h)
-	srv := httptest.NewServer(admin.Handler(admin.Config{
+	srv := httptest.NewServer(w.contract.Watch(admin.Handler(admin.Config{
 		Ledger: w.ledger, Devices: h, Log: slog.New(slog.DiscardHandler),
 		Keys: []admin.Key{{Name: "other", SHA256: sha256.Sum256([]byte("other"))}, {Name: "shop", SHA256: sha256.Sum256([]byte(brandKey))}},
-	}))
+	}), func(err error) { t.Errorf("against openapi.yaml: %v", err) }))
 	t.Cleanup(srv.Close)
 	w.url = srv.URL
 	return w

@@ -31,14 +31,12 @@ func (a *api) putCatalogue(w http.ResponseWriter, r *http.Request, by caller) er
 	return nil
 }
 
-// getCatalogue answers the YAML that was put last.
+// getCatalogue answers the YAML that was put last. A cloud does not start without
+// one.
 func (a *api) getCatalogue(w http.ResponseWriter, r *http.Request, _ caller) error {
 	text, err := catalogue.Source(r.Context(), a.Ledger.DB)
 	if err != nil {
 		return err
-	}
-	if text == nil {
-		return web.Errorf(http.StatusNotFound, "no_catalogue", "no catalogue was put yet")
 	}
 	w.Header().Set("Content-Type", mediaYAML)
 	w.Header().Set("Cache-Control", "no-store")

@@ -161,19 +161,25 @@ func shown(err error) error {
 		return web.Errorf(http.StatusNotFound, "unknown_account", "no account has this subject")
 	}
 	if rejected, ok := errors.AsType[*ledger.RejectedError](err); ok {
-		return rejection(rejected.Reason)
+		return rejection(rejected)
 	}
 	return err
 }
 
-func rejection(reason cardea.Rejected) error {
-	switch reason {
+// rejection tells why the ledger does not take a decision. What the API can not
+// send is not among the reasons.
+func rejection(err *ledger.RejectedError) error {
+	switch err.Reason {
 	case cardea.RejectedBase:
 		return web.Errorf(http.StatusConflict, "base", "the base is ahead of the account's ledger")
 	case cardea.RejectedConflict:
 		return web.Errorf(http.StatusConflict, "conflict", "it was changed by somebody who had not seen this base: read it again")
 	case cardea.RejectedTooBig:
 		return web.Errorf(http.StatusConflict, "too_big", "with this a device could no longer be told everything: use a shorter value")
+	case cardea.RejectedUnknown:
+		return web.Errorf(http.StatusBadRequest, "unknown_preference", "the catalogue has no such preference")
+	case cardea.RejectedValue:
+		return web.Errorf(http.StatusBadRequest, "invalid_value", "the value does not fit the preference")
 	}
-	return web.Errorf(http.StatusBadRequest, string(reason), "the ledger does not take this decision")
+	return err
 }
