@@ -4,9 +4,14 @@
 GO     := go
 ROUNDS ?= 200
 EVERY  ?= 1
+BIN    ?= bin
 BUILD  := CGO_ENABLED=0 $(GO) build -trimpath
-# The agent speaks HTTP/1.1 alone; the code of HTTP/2 would be half a megabyte.
-AGENT  := -tags nethttpomithttp2
+# The agent is built for size: see docs/decisions/0014-size.md. It speaks
+# HTTP/1.1 alone, and functions are put into their callers only where speed is
+# felt: the runtime, the mathematics of the keys, the decision.
+FAST   := runtime/... internal/... sync/... math/... hash/... crypto/internal/... vendor/golang.org/x/crypto/... \
+	github.com/cardea-id/cardea github.com/cardea-id/cardea/agent/gate
+AGENT  := -tags nethttpomithttp2 -gcflags=all=-l $(patsubst %,-gcflags=%=,$(FAST))
 FUZZTIME ?= 10s
 
 # A test that hangs must be named before the whole run is given up.
@@ -21,8 +26,23 @@ help: ## this list
 
 .PHONY: build
 build: ## the programs, in bin/
-	$(BUILD) -o bin/ ./cmd/cardea ./cmd/cardea-cloud
-	$(BUILD) $(AGENT) -o bin/ ./cmd/cardea-agent
+	$(BUILD) -o $(BIN)/ ./cmd/cardea ./cmd/cardea-cloud
+	$(BUILD) $(AGENT) -o $(BIN)/ ./cmd/cardea-agent
+
+# Stripped, in MB, for each architecture. Without a floating-point unit every
+# calculation with fractions is a call.
+BUDGETS := amd64=9.0 arm64=9.0 arm=9.0 mipsle=9.6 riscv64=9.0
+ARCHS   := $(foreach b,$(BUDGETS),$(firstword $(subst =, ,$b)))
+
+.PHONY: size
+size: $(ARCHS:%=size-%) ## the stripped agent for five architectures, each against its budget
+	@echo "each is within its budget"
+
+.PHONY: $(ARCHS:%=size-%)
+$(ARCHS:%=size-%): size-%:
+	@GOARCH=$* GOARM=7 GOMIPS=softfloat $(BUILD) $(AGENT) -ldflags "-s -w" -o $(BIN)/linux-$*/ ./cmd/cardea-agent
+	@stat -c %s $(BIN)/linux-$*/cardea-agent | awk '{ is = sprintf("%.2f", $$1 / 1e6); of = "$(patsubst $*=%,%,$(filter $*=%,$(BUDGETS)))"; \
+	  printf "%-8s %5s MB of %s\n", "$*", is, of; if ($$1 > of * 1e6) { print "$* is over its budget: look at what was linked anew"; exit 1 } }'
 
 .PHONY: demo
 demo: build ## a cloud and a device: make demo [OWNER=script] [FAULT=deny] [LAN=1] [KIND=car]

@@ -1,6 +1,6 @@
 // Package mqttlink keeps one MQTT 3.1.1 connection to a broker alive and moves
 // bytes over it: one topic in, one topic out, QoS 0, clean sessions. It is the
-// only importer of the paho library.
+// only importer of the paho library, of which it uses the packets alone.
 //
 // Nothing is promised but effort: what was published may be lost, and whoever
 // uses a [Client] asks again until the other side's own answer came. In return
@@ -8,9 +8,9 @@
 // broker is trusted with nothing: a packet over the limit ends the connection
 // before it is allocated, a message of another topic is dropped.
 //
-// Each connection is a new paho client with a new random client id, because a
-// used client can not be used again, its own reconnecting knows no jitter, and
-// an id taken by another device would kick the first one off.
+// The library's client is left out: its reconnecting knows no jitter, its queues
+// serve QoS 1 and 2, and with its web sockets and proxies it would be a twentieth
+// of the agent.
 package mqttlink
 
 import (
@@ -102,6 +102,7 @@ type Client struct {
 	tls *tls.ConnectionState
 }
 
+// A message waits to be written.
 type message struct {
 	topic   string
 	payload []byte
@@ -249,11 +250,14 @@ func loopback(host string) bool {
 }
 
 // dial opens the network connection under the inbound limit.
-func (c *Client) dial(ctx context.Context, u *url.URL) (net.Conn, error) {
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	u, err := url.Parse(c.cfg.URL)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	var conn net.Conn
-	var err error
 	if secure(u.Scheme) {
 		conn, err = (&tls.Dialer{Config: c.cfg.TLS}).DialContext(ctx, "tcp", u.Host)
 	} else {

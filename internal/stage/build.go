@@ -22,19 +22,16 @@ func Module() (string, error) {
 	return "", err
 }
 
-// Build builds the programs, as make build does, into the folder bin.
+// Build has make build the programs into the folder bin, which must be absolute.
 func Build(bin string) error {
 	module, err := Module()
 	if err != nil {
 		return err
 	}
-	for _, args := range [][]string{{"./cmd/cardea", "./cmd/cardea-cloud"}, {"-tags", "nethttpomithttp2", "./cmd/cardea-agent"}} {
-		build := exec.Command("go", append([]string{"build", "-trimpath", "-o", bin + "/"}, args...)...)
-		build.Dir = module
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("build the programs: %w: %s", err, out)
-		}
+	build := exec.Command("make", "-s", "--no-print-directory", "build", "BIN="+bin)
+	build.Dir = module
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the programs: %w: %s", err, out)
 	}
 	return nil
 }
