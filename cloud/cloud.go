@@ -170,7 +170,7 @@ func (c *cloud) openIssuer(context.Context) error {
 	c.address = proxies.address
 	c.issuer, err = issuer.New(issuer.Config{
 		Issuer: c.config.Issuer, Clients: c.config.clients(), Storage: c.db.Grants(), Tokens: c.keys,
-		Secret: c.keys.Derive("codes"), Address: c.address, Log: c.log,
+		Secret: c.keys.Derive("codes"), CodeLife: c.config.CodeLife, Address: c.address, Log: c.log,
 	})
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/cardea-id/cardea/cloud/admin"
 	"github.com/cardea-id/cardea/pairing/issuer"
@@ -48,6 +49,11 @@ type Config struct {
 	// Brand is the name the owner's pages speak under. Default "Cardea".
 	Brand string `toml:"brand"`
 
+	// CodeLife is how long a pairing's code can be answered. A shorter one leaves
+	// less time to who sends codes to others, and to those who type slowly.
+	// Default "10m".
+	CodeLife time.Duration `toml:"code_life"`
+
 	// Clients are the programs that may start a pairing. Default: the agent of
 	// this repository, "cardea-agent", bound to its device key.
 	Clients []Client `toml:"clients"`
@@ -87,6 +93,9 @@ func (c Config) withDefaults() (Config, error) {
 	u, err := url.Parse(c.Issuer)
 	if err != nil || u.Host == "" || u.Path != "" || u.Scheme != "http" && u.Scheme != "https" {
 		return c, fmt.Errorf("issuer: want an address without a path, such as \"https://id.example.com\", got %q", c.Issuer)
+	}
+	if c.CodeLife < 0 {
+		return c, fmt.Errorf("code_life: want a time such as \"10m\", got %s", c.CodeLife)
 	}
 	if c.DataDir == "" {
 		return c, errors.New("data_dir: name the folder for the database")

@@ -23,6 +23,20 @@ func (o *Owner) find(words, near string) (button, form *html.Node) {
 	return button, form
 }
 
+// link looks for a link as find does for a button.
+func (o *Owner) link(words, near string) (link *html.Node) {
+	best := -1
+	for n := range o.page.Descendants() {
+		if n.Type != html.ElementNode || n.Data != "a" || !strings.EqualFold(text(n), words) {
+			continue
+		}
+		if d := distance(n, near); d >= 0 && (best < 0 || d < best) {
+			best, link = d, n
+		}
+	}
+	return link
+}
+
 // distance is how many elements around n must be taken in until near is among
 // what they say, or -1.
 func distance(n *html.Node, near string) int {

@@ -73,19 +73,21 @@ func (o *Owner) Press(ctx context.Context, words, near string) error {
 	return o.submit(ctx, button, form, values)
 }
 
-// Follow follows the link with these words.
-func (o *Owner) Follow(ctx context.Context, words string) error {
-	for n := range o.page.Descendants() {
-		if n.Type != html.ElementNode || n.Data != "a" || !strings.EqualFold(text(n), words) {
-			continue
-		}
-		target, err := o.url.Parse(attr(n, "href"))
-		if err != nil {
-			return fmt.Errorf("follow link: %w", err)
-		}
-		return o.Open(ctx, target.String())
+// Follow follows the first link with these words.
+func (o *Owner) Follow(ctx context.Context, words string) error { return o.FollowNear(ctx, words, "") }
+
+// FollowNear follows, of several links with these words, the one that near stands
+// closest to.
+func (o *Owner) FollowNear(ctx context.Context, words, near string) error {
+	link := o.link(words, near)
+	if link == nil {
+		return fmt.Errorf("%w: no link %q near %q on %s: %s", ErrNoButton, words, near, o.url, o.Text())
 	}
-	return fmt.Errorf("%w: no link %q on %s: %s", ErrNoButton, words, o.url, o.Text())
+	target, err := o.url.Parse(attr(link, "href"))
+	if err != nil {
+		return fmt.Errorf("follow link: %w", err)
+	}
+	return o.Open(ctx, target.String())
 }
 
 func (o *Owner) submit(ctx context.Context, button, form *html.Node, values url.Values) error {
@@ -119,7 +121,7 @@ func (o *Owner) load(r *http.Request) error {
 		return fmt.Errorf("open page: %w", err)
 	}
 	defer answer.Body.Close()
-	page, err := html.Parse(io.LimitReader(answer.Body, maxPage))
+	page, err := html.ParseWithOptions(io.LimitReader(answer.Body, maxPage), html.ParseOptionEnableScripting(false))
 	if err != nil {
 		return fmt.Errorf("read page: %w", err)
 	}

@@ -18,7 +18,8 @@ const shop = `<html><head><title>no</title></head><body>
 <button name="do" value="yes">Buy</button><button name="do" value="no" formaction="/leave">Leave</button></form></section>
 <section><h2>Cake</h2><form method="post" action="/buy"><input type="hidden" name="what" value="cake">
 <button name="do" value="yes">Buy</button></form></section>
-<a href="second">Onward</a><p>Ready at <time datetime="2026-01-02T03:04:05Z">then</time></p></body></html>`
+<ul><li>Tea <a href="second">Onward</a></li><li>Cake <a href="third">Onward</a></li></ul>
+<noscript><form action="/plain"><button>Without scripts</button></form></noscript><p>Ready at <time datetime="2026-01-02T03:04:05Z">then</time></p></body></html>`
 
 func serve(t *testing.T) *httptest.Server {
 	mux := http.NewServeMux()
@@ -68,8 +69,26 @@ func TestFollow(t *testing.T) {
 	if err := o.Follow(t.Context(), "onward"); err != nil || o.URL().Path != "/second" {
 		t.Errorf("at %s: %v", o.URL(), err)
 	}
+	if err := o.FollowNear(t.Context(), "onward", "Cake"); err != nil || o.URL().Path != "/third" {
+		t.Errorf("at %s: %v", o.URL(), err)
+	}
 	if err := o.Follow(t.Context(), "nowhere"); err == nil {
 		t.Error("followed a link that is not there")
+	}
+	if err := o.FollowNear(t.Context(), "onward", "Coffee"); err == nil {
+		t.Error("followed a link near nothing")
+	}
+}
+
+// What a page has for browsers without scripts is on the page.
+func TestNoScripts(t *testing.T) {
+	s := serve(t)
+	o := owner.New(nil)
+	if err := o.Open(t.Context(), s.URL); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Press(t.Context(), "Without scripts", ""); err != nil || o.URL().Path != "/plain" {
+		t.Errorf("at %s: %v", o.URL(), err)
 	}
 }
 

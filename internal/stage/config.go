@@ -8,6 +8,7 @@ mqtt_listen = "{{.MQTT}}"
 mqtt_url = "{{.MQTTURL}}"
 data_dir = "{{.Data}}"
 catalogue = "{{.Catalogue}}"
+{{with .CodeLife}}code_life = "{{.}}"{{end}}
 
 [[admin_keys]]
 name = "stage"
@@ -25,6 +26,7 @@ run_dir = "{{.Run}}"
 socket = "{{.Socket}}"
 socket_group = "{{.Group}}"
 apps_dir = "{{.Apps}}"
+{{with .Scope}}scope = "{{.}}"{{end}}
 device_kind = "{{.Kind}}"
 device_model = "Model One"
 device_serial = "4711"

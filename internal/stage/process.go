@@ -61,6 +61,9 @@ func (p *Process) until(ctx context.Context, try func() error) error {
 }
 
 func (p *Process) lastWords() string {
+	if p == nil {
+		return ""
+	}
 	text, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()

@@ -29,6 +29,8 @@ type Config struct {
 	Host      string // address others reach this machine by; default 127.0.0.1
 	Catalogue string // YAML file
 	Clients   string // more clients of the cloud, as TOML
+	CodeLife  string // of the cloud's codes, such as "8s"; default ten minutes
+	Scope     string // what agents ask for; default: whatever they may
 }
 
 // A Stage is a cloud that runs.
@@ -80,12 +82,22 @@ func Start(ctx context.Context, c Config) (*Stage, error) {
 	return s, nil
 }
 
+// Foreign sets up a stage whose server is somebody else's, at host:port.
+func Foreign(c Config, address string) (*Stage, error) {
+	s := &Stage{Config: c, Listen: address, URL: "http://" + address}
+	var err error
+	// Its devices are told of no broker; the cable has nobody at its end.
+	s.cable, err = NewProxy("127.0.0.1:0", address)
+	return s, err
+}
+
 // StartCloud starts the cloud on what is in its folder.
 func (s *Stage) StartCloud(ctx context.Context) error {
 	path := filepath.Join(s.Dir, "cloud.toml")
 	err := render(path, cloudConfig, map[string]any{
 		"Issuer": s.URL, "Listen": s.Listen, "MQTT": s.MQTT, "MQTTURL": "tcp://" + s.cable.Addr(), "Data": filepath.Join(s.Dir, "cloud"),
 		"Catalogue": s.Catalogue, "Key": fmt.Sprintf("%x", sha256.Sum256([]byte(s.AdminKey))), "Clients": s.Clients,
+		"CodeLife": s.CodeLife,
 	})
 	if err != nil {
 		return err
@@ -140,7 +152,7 @@ func (a *Agent) configure(kind string, others []Program) error {
 	// The socket belongs to the group of the last program.
 	return render(filepath.Join(a.Dir, "agent.toml"), agentConfig, map[string]any{
 		"Issuer": a.stage.URL, "Connect": a.http.Addr(), "State": filepath.Join(a.Dir, "state"), "Run": filepath.Join(a.Dir, "run"),
-		"Socket": a.Socket, "Group": programs[len(programs)-1].UID, "Apps": apps, "Kind": kind,
+		"Socket": a.Socket, "Group": programs[len(programs)-1].UID, "Apps": apps, "Kind": kind, "Scope": a.stage.Scope,
 	})
 }
 

@@ -88,17 +88,24 @@ func noClient(why string) *pairing.Error {
 	return &pairing.Error{Code: pairing.InvalidClient, Description: why, Status: http.StatusUnauthorized}
 }
 
+// foreignScopes are words of OpenID Connect that its clients send to every
+// server. There are no ID tokens here to be had, and no grant is without a refresh
+// token; so they are ignored where they are not allowed, and what is given
+// instead the answer says (RFC 6749, Section 3.3; OpenID Connect Core, Section
+// 3.1.2.1).
+var foreignScopes = []string{"openid", "offline_access"}
+
 // narrow returns the scope to give: what was asked for if all of it is allowed,
 // or all that is allowed if nothing was asked for (RFC 6749, Section 3.3).
 func narrow(asked string, allowed []string) (string, error) {
-	words := strings.Fields(asked)
-	if len(words) == 0 {
+	if strings.TrimSpace(asked) == "" {
 		return strings.Join(allowed, " "), nil
 	}
-	for _, word := range words {
-		if !slices.Contains(allowed, word) {
-			return "", failure(pairing.InvalidScope, "the scope has a word that is not allowed here")
-		}
+	words := slices.DeleteFunc(strings.Fields(asked), func(word string) bool {
+		return slices.Contains(foreignScopes, word) && !slices.Contains(allowed, word)
+	})
+	if len(words) == 0 || slices.ContainsFunc(words, func(word string) bool { return !slices.Contains(allowed, word) }) {
+		return "", failure(pairing.InvalidScope, "ask for nothing else than: "+strings.Join(allowed, " "))
 	}
 	slices.Sort(words)
 	return strings.Join(slices.Compact(words), " "), nil

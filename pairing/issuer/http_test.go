@@ -39,7 +39,7 @@ func TestMetadata(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !m.DPoP() || m.TokenEndpoint != base+"/oauth/token" || m.JWKSURI != base+"/oauth/jwks" ||
-			strings.Join(m.ScopesSupported, " ") != "consent mqtt profile" {
+			strings.Join(m.ScopesSupported, " ") != "consent profile" {
 			t.Errorf("%+v", m)
 		}
 		var members map[string]any
@@ -117,6 +117,8 @@ func TestClients(t *testing.T) {
 
 	try("a scope", "", url.Values{"client_id": {agent}, "scope": {"profile"}}, nil)
 	try("a scope that is not the client's", pairing.InvalidScope, url.Values{"client_id": {plain}, "scope": {"consent"}}, nil)
+	try("words of OpenID Connect", "", url.Values{"client_id": {plain}, "scope": {"profile openid offline_access"}}, nil)
+	try("nothing but words of OpenID Connect", pairing.InvalidScope, url.Values{"client_id": {plain}, "scope": {"openid"}}, nil)
 	try("a parameter twice", pairing.InvalidRequest, url.Values{"client_id": {plain, plain}}, nil)
 	try("an unknown parameter", "", url.Values{"client_id": {plain}, "x": {"y"}}, nil)
 	try("JSON", pairing.InvalidRequest, id, func(r *http.Request) { r.Header.Set("Content-Type", "application/json") })

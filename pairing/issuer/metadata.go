@@ -17,11 +17,12 @@ func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
 // Metadata is what the issuer publishes of itself.
 func (i *Issuer) Metadata() pairing.Metadata {
 	base := i.config.Issuer
+	// The scope of a device's own token is not among them: clients that ask for
+	// all they find here would be refused.
 	var scopes []string
 	for _, client := range i.config.Clients {
 		scopes = append(scopes, client.Scopes...)
 	}
-	scopes = append(scopes, pairing.ScopeMQTT)
 	slices.Sort(scopes)
 	return pairing.Metadata{
 		Issuer:                      base,
