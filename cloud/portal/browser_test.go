@@ -110,11 +110,16 @@ func (b *browser) press(d *document, words string, typed ...string) *document {
 // register makes an account and signs in.
 func (b *browser) register() cardea.AccountID {
 	b.t.Helper()
-	d := b.press(b.get("/register"), "Create account", "email", testEmail, "password", testPassword)
+	return b.registerAs(testEmail)
+}
+
+func (b *browser) registerAs(email string) cardea.AccountID {
+	b.t.Helper()
+	d := b.press(b.get("/register"), "Create account", "email", email, "password", testPassword)
 	if d.Status != http.StatusSeeOther {
 		b.t.Fatalf("register: status %d\n%s", d.Status, d.Text)
 	}
-	login, err := b.house.db.LoginByEmail(context.Background(), testEmail)
+	login, err := b.house.db.LoginByEmail(context.Background(), email)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -88,11 +88,20 @@ func (p *Portal) showDevices(w http.ResponseWriter, r *http.Request, v visit) er
 		return err
 	}
 	now := time.Now()
-	cards := make([]deviceCard, len(devices))
+	page := devicesPage{Devices: make([]deviceCard, len(devices))}
 	for i, d := range devices {
-		cards[i] = cardOf(d, now, v.formToken())
+		page.Devices[i] = cardOf(d, now, v.formToken())
 	}
-	return p.show(w, v, http.StatusOK, "devices.html", view{Title: "Your devices", Section: "devices", Body: cards})
+	if page.Apps, err = p.apps(r.Context(), v, devices); err != nil {
+		return err
+	}
+	return p.show(w, v, http.StatusOK, "devices.html", view{Title: "Your devices", Section: "devices", Body: page})
+}
+
+// devicesPage is everything that was paired.
+type devicesPage struct {
+	Devices []deviceCard
+	Apps    []app
 }
 
 // errNoDevice answers for a link that is not the owner's, whosever it is.
@@ -102,6 +111,9 @@ var errNoDevice = problem{Status: http.StatusNotFound, Title: "This device is no
 // showUnlink asks once more, because a device that was unlinked has to be paired
 // again.
 func (p *Portal) showUnlink(w http.ResponseWriter, r *http.Request, v visit) error {
+	if grant := r.URL.Query().Get("grant"); grant != "" {
+		return p.showUnlinkApp(w, r, v, grant)
+	}
 	link, err := cardea.ParseID[cardea.LinkID](r.URL.Query().Get("link"))
 	if err != nil {
 		return errNoDevice
@@ -120,6 +132,9 @@ func (p *Portal) showUnlink(w http.ResponseWriter, r *http.Request, v visit) err
 }
 
 func (p *Portal) postUnlink(w http.ResponseWriter, r *http.Request, v visit) error {
+	if grant := r.PostFormValue("grant"); grant != "" {
+		return p.unlinkApp(w, r, v, grant)
+	}
 	return p.onLink(w, r, v, p.devices.Unlink)
 }
 

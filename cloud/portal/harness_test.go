@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -142,7 +144,25 @@ type fakePairings struct {
 	code    pairing.UserCode
 	asks    issuer.Request
 	answers map[pairing.UserCode]string
+	grants  map[cardea.AccountID][]issuer.Grant
+	revoked []pairing.GrantID
 	err     error
+}
+
+func (f *fakePairings) Grants(_ context.Context, account cardea.AccountID) ([]issuer.Grant, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.grants[account], nil
+}
+
+func (f *fakePairings) Revoke(_ context.Context, account cardea.AccountID, grant pairing.GrantID) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !slices.ContainsFunc(f.grants[account], func(g issuer.Grant) bool { return g.ID == grant }) {
+		return fmt.Errorf("revoke: %w", issuer.ErrNoGrant)
+	}
+	f.revoked = append(f.revoked, grant)
+	return nil
 }
 
 func (f *fakePairings) Lookup(_ context.Context, _ cardea.AccountID, code pairing.UserCode, _ netip.Addr) (issuer.Request, error) {

@@ -91,6 +91,13 @@ func (p *Portal) suggest(r *http.Request, v visit, k cardea.DeviceKind) (string,
 	for _, d := range devices {
 		taken = append(taken, d.Name)
 	}
+	apps, err := p.apps(r.Context(), v, devices)
+	if err != nil {
+		return "", err
+	}
+	for _, a := range apps {
+		taken = append(taken, a.Name)
+	}
 	return suggest(k, taken), nil
 }
 
@@ -173,7 +180,7 @@ func codeProblem(err error, typed string) error {
 			Text: "Compare it with the device letter by letter. If the device shows another code by now, use that one."}
 	case errors.Is(err, issuer.ErrExpired):
 		return problem{Status: http.StatusGone, Title: "This code has expired", AskCode: true,
-			Text: "Codes are good for ten minutes. Start again on the device: it shows a new one."}
+			Text: "A code is good for a few minutes only. Start again on the device: it shows a new one."}
 	case errors.Is(err, issuer.ErrUsed):
 		return problem{Status: http.StatusConflict, Title: "This code was used already", AskCode: true,
 			Text: "Each code works once. If the device is not among yours, start again on it: it shows a new one."}

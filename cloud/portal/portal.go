@@ -45,11 +45,13 @@ type Devices interface {
 	ConfirmFork(ctx context.Context, account cardea.AccountID, link cardea.LinkID) error
 }
 
-// Pairings is who asks to be paired: *issuer.Issuer.
+// Pairings is who asks to be paired and who was: *issuer.Issuer.
 type Pairings interface {
 	Lookup(ctx context.Context, account cardea.AccountID, code pairing.UserCode, from netip.Addr) (issuer.Request, error)
 	Approve(ctx context.Context, account cardea.AccountID, code pairing.UserCode, name string) (pairing.GrantID, error)
 	Deny(ctx context.Context, account cardea.AccountID, code pairing.UserCode) error
+	Grants(ctx context.Context, account cardea.AccountID) ([]issuer.Grant, error)
+	Revoke(ctx context.Context, account cardea.AccountID, grant pairing.GrantID) error
 }
 
 // Config is what a portal works with.

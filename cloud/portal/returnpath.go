@@ -17,7 +17,7 @@ var returnPages = map[string][]string{
 	"/pair":           {"code"},
 	"/consents":       nil,
 	"/devices":        nil,
-	"/devices/unlink": {"link"},
+	"/devices/unlink": {"link", "grant"},
 }
 
 // returnPath is where to go after signing in: the page asked for if it is one of
