@@ -166,7 +166,7 @@ func TestWhatDevicesReach(t *testing.T) {
 		{"GET", "/v1/up", "", "", 404},
 		{"POST", "/v1/links", "application/json", "{}", 401},
 		{"GET", "/admin/v1/changes", "", "", 401},
-		{"POST", "/oauth/device_authorization", "application/x-www-form-urlencoded", "client_id=nobody", 401},
+		{"POST", "/oauth/device_authorization", "application/x-www-form-urlencoded", "client_id=nobody", 400},
 		{"GET", "/pair", "", "", 200},
 	} {
 		r, err := http.NewRequest(test.method, c.Issuer+test.path, strings.NewReader(test.body))

@@ -67,7 +67,7 @@ func (i *Issuer) client(r request) (Client, error) {
 	}
 	client, ok := i.clients[id]
 	if !ok {
-		return Client{}, noClient("the client is not registered")
+		return Client{}, noClient("the client_id is not registered here")
 	}
 	return client, nil
 }
@@ -85,7 +85,7 @@ func basicID(r *http.Request) (string, error) {
 }
 
 func noClient(why string) *pairing.Error {
-	return &pairing.Error{Code: pairing.InvalidClient, Description: why, Status: http.StatusUnauthorized}
+	return &pairing.Error{Code: pairing.InvalidClient, Description: why, Status: http.StatusBadRequest}
 }
 
 // foreignScopes are words of OpenID Connect that its clients send to every

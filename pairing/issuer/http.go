@@ -88,13 +88,17 @@ func (i *Issuer) fail(w http.ResponseWriter, r *http.Request, err error) {
 		i.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 		shown = &pairing.Error{Code: pairing.ServerError, Description: "something failed here, try again", Status: http.StatusInternalServerError}
 	}
-	if shown.Code == pairing.InvalidClient {
-		w.Header().Set("WWW-Authenticate", `Basic realm="token"`) // RFC 6749, Section 5.2
+	status := shown.Status
+	if shown.Code == pairing.InvalidClient && r.Header.Get("Authorization") != "" {
+		// RFC 6749, Section 5.2. Whoever sent no such header is not asked for one:
+		// a client that reads a challenge may not read the reason in the body.
+		status = http.StatusUnauthorized
+		w.Header().Set("WWW-Authenticate", `Basic realm="token"`)
 	}
 	if shown.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(shown.RetryAfter.Seconds())))
 	}
-	web.JSON(w, shown.Status, shown)
+	web.JSON(w, status, shown)
 }
 
 func failure(code, description string) *pairing.Error {
