@@ -62,8 +62,13 @@ lint: ## staticcheck; its version stands in tools.mod, apart from what we link
 strace: # tests watch and break system calls with it
 	@command -v strace >/dev/null || apt-get install -y strace || { apt-get update && apt-get install -y strace; }
 
+.PHONY: tools
+tools: # tests scan every picture of a code with another program than ours
+	@command -v zbarimg >/dev/null && command -v rsvg-convert >/dev/null || \
+	  apt-get install -y --no-install-recommends zbar-tools librsvg2-bin || { apt-get update && apt-get install -y --no-install-recommends zbar-tools librsvg2-bin; }
+
 .PHONY: test
-test: check strace ## check, and all tests with the race detector
+test: check strace tools ## check, and all tests with the race detector
 	@{ $(TEST) -json $(ROOT); $(TEST) -race -json $$($(GO) list ./... | grep -vx $(ROOT)); } | $(GO) run ./internal/ci
 
 .PHONY: fuzz

@@ -54,6 +54,9 @@ func ParseAuthorization(body []byte) (Authorization, error) {
 	if !links(out.VerificationURIComplete) {
 		out.VerificationURIComplete = "" // optional, and not worth failing for
 	}
+	if !links(out.VerificationURIShort) {
+		out.VerificationURIShort = ""
+	}
 	out.ExpiresIn, out.Interval = int(*a.Expires), int(DefaultInterval.Seconds())
 	if a.Interval != nil {
 		out.Interval = int(*a.Interval)

@@ -103,8 +103,12 @@ type Authorization struct {
 	UserCode                string `json:"user_code"` // as the server writes it, see [UserCode] for Cardea's
 	VerificationURI         string `json:"verification_uri"`
 	VerificationURIComplete string `json:"verification_uri_complete,omitempty"`
-	ExpiresIn               int    `json:"expires_in"`
-	Interval                int    `json:"interval"`
+	// VerificationURIShort is Cardea's: the complete one again, in characters of
+	// which a QR code holds more (ISO/IEC 18004, Section 7.4.4), for a screen with
+	// few pixels. RFC 6749, Section 5.1 has clients ignore what they do not know.
+	VerificationURIShort string `json:"verification_uri_short,omitempty"`
+	ExpiresIn            int    `json:"expires_in"`
+	Interval             int    `json:"interval"`
 }
 
 // LogValue shows only what is no secret.

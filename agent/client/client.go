@@ -103,6 +103,17 @@ func (c *Client) QRImage(ctx context.Context, px int) ([]byte, error) {
 	return c.do(ctx, http.MethodGet, path, nil)
 }
 
+// QRVector is the code that waits as an SVG picture of any size.
+func (c *Client) QRVector(ctx context.Context) ([]byte, error) {
+	return c.do(ctx, http.MethodGet, "/v1/pair/qr.svg", nil)
+}
+
+// Spoken is the code that waits as a voice says it, in a language of
+// pairing.SpokenLanguages; "" is English.
+func (c *Client) Spoken(ctx context.Context, lang string) (Spelling, error) {
+	return get[Spelling](ctx, c, "/v1/pair/spoken?lang="+url.QueryEscape(lang))
+}
+
 // QRText is the code that waits for a terminal with a dark or a light ground.
 func (c *Client) QRText(ctx context.Context, dark bool) (string, error) {
 	text, err := c.do(ctx, http.MethodGet, "/v1/pair/qr.txt?dark="+strconv.FormatBool(dark), nil)

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -51,10 +52,25 @@ type Pairing struct {
 	UserCode                string        `json:"user_code,omitempty"`
 	VerificationURI         string        `json:"verification_uri,omitempty"`
 	VerificationURIComplete string        `json:"verification_uri_complete,omitempty"`
+	VerificationURIShort    string        `json:"verification_uri_short,omitempty"` // the same, for a small picture
 	ExpiresAt               cardea.Millis `json:"expires_at,omitempty"`
 	ExpiresIn               int64         `json:"expires_in,omitempty"`
 	Link                    cardea.LinkID `json:"link,omitzero"`
 	Problem                 string        `json:"problem,omitempty"` // what the poller is waiting out, such as a network that is down
+}
+
+// Scan is the address a picture of the code leads to: the one that makes the
+// smallest picture. RFC 8628, Section 3.3.1 leaves the last two to the server.
+func (p Pairing) Scan() string {
+	return cmp.Or(p.VerificationURIShort, p.VerificationURIComplete, p.VerificationURI)
+}
+
+// A Spelling is a code for a voice. Text is all of it in one sentence; Letters
+// are its parts, for a voice that pauses between them.
+type Spelling struct {
+	Lang    string   `json:"lang"`
+	Text    string   `json:"text"`
+	Letters []string `json:"letters"`
 }
 
 // An Identity says who is here.

@@ -1,13 +1,16 @@
 package localapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/internal/web"
+	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/pairing/qr"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
@@ -72,12 +75,16 @@ const (
 	defaultPixels = 320
 )
 
-func (s *Server) qrPNG(c *call) error {
+func (s *Server) qrPNG(c *call) error { return s.picture(c, defaultPixels, "image/png", qr.PNG) }
+
+// qrSVG needs no size: whatever shows the drawing has one.
+func (s *Server) qrSVG(c *call) error { return s.picture(c, 0, "image/svg+xml", qr.SVG) }
+
+func (s *Server) picture(c *call, px int, media string, draw func(uri string, px int) ([]byte, error)) error {
 	q, err := c.query("px")
 	if err != nil {
 		return err
 	}
-	px := defaultPixels
 	if text := q.Get("px"); text != "" {
 		if px, err = strconv.Atoi(text); err != nil || px < minPixels || px > maxPixels {
 			return invalid("px: a number of pixels from %d to %d", minPixels, maxPixels)
@@ -87,13 +94,34 @@ func (s *Server) qrPNG(c *call) error {
 	if err != nil {
 		return err
 	}
-	png, err := qr.PNG(uri, px)
+	picture, err := draw(uri, px)
+	if errors.Is(err, qr.ErrTooSmall) {
+		return invalid("px: %v", err)
+	}
 	if err != nil {
 		return err
 	}
-	c.w.Header().Set("Content-Type", "image/png")
-	c.w.Write(png) // the client is gone if this fails
+	c.w.Header().Set("Content-Type", media)
+	c.w.Write(picture) // the client is gone if this fails
 	return nil
+}
+
+// spoken is the code that waits, for a voice.
+func (s *Server) spoken(c *call) error {
+	q, err := c.query("lang")
+	if err != nil {
+		return err
+	}
+	p, err := s.waiting()
+	if err != nil {
+		return err
+	}
+	lang := cmp.Or(q.Get("lang"), "en")
+	letters, err := pairing.Speak(p.UserCode, lang)
+	if err != nil {
+		return invalid("lang: %v", err)
+	}
+	return c.answer(client.Spelling{Lang: lang, Text: strings.Join(letters, ", "), Letters: letters})
 }
 
 func (s *Server) qrText(c *call) error {
@@ -120,15 +148,17 @@ func (s *Server) qrText(c *call) error {
 	return nil
 }
 
-// codeURI is what the owner scans: the address with the code in it where the
-// server gives one (RFC 8628, Section 3.3.1), or else the one to type it at.
+// codeURI is what the owner scans.
 func (s *Server) codeURI() (string, error) {
+	p, err := s.waiting()
+	return p.Scan(), err
+}
+
+// waiting is the pairing that waits for its owner.
+func (s *Server) waiting() (client.Pairing, error) {
 	p := s.Pairer.Show()
-	switch {
-	case p.State != client.PairPending:
-		return "", web.Errorf(http.StatusConflict, "no_pairing", "no code is waiting: start one with POST /v1/pair")
-	case p.VerificationURIComplete != "":
-		return p.VerificationURIComplete, nil
+	if p.State != client.PairPending {
+		return p, web.Errorf(http.StatusConflict, "no_pairing", "no code is waiting: start one with POST /v1/pair")
 	}
-	return p.VerificationURI, nil
+	return p, nil
 }

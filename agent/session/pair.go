@@ -160,6 +160,7 @@ func (s *Session) show(c code) {
 	s.setLocked(client.Pairing{
 		State: client.PairPending, UserCode: a.UserCode,
 		VerificationURI: a.VerificationURI, VerificationURIComplete: a.VerificationURIComplete,
+		VerificationURIShort: a.VerificationURIShort,
 	})
 	s.mu.Unlock()
 	s.step(Shown, cardea.LinkID{})

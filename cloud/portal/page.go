@@ -24,8 +24,7 @@ type view struct {
 	Title   string
 	Brand   string
 	Section string // the place in the navigation
-	Owner   bool   // somebody is signed in
-	Email   string // theirs, if they have one
+	Email   string // of who is signed in
 	Form    string // the token every form carries
 	Body    any
 }
@@ -51,7 +50,7 @@ func parsePages(files fs.FS) map[string]*template.Template {
 // show answers with a page. It is rendered whole first, so that a fault in it
 // never leaves half a page.
 func (p *Portal) show(w http.ResponseWriter, v visit, status int, name string, content view) error {
-	content.Brand, content.Owner, content.Email = p.brand, !v.Account.IsZero(), v.Email
+	content.Brand, content.Email = p.brand, v.Email
 	if v.secret != nil {
 		content.Form = v.formToken()
 	}

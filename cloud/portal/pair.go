@@ -49,6 +49,11 @@ func (p *Portal) showPair(w http.ResponseWriter, r *http.Request, v visit) error
 	return p.showRequest(w, v, http.StatusOK, newRequest(asks, name))
 }
 
+// shortPair is the address in a small QR code, whose letters are all capitals.
+func shortPair(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "/pair?"+url.Values{"code": {r.PathValue("code")}}.Encode(), http.StatusSeeOther)
+}
+
 // newRequest is what asks as the page shows it. An owner on another network is
 // not shown the code: to pick it out of three is to have seen the device.
 func newRequest(asks issuer.Request, name string) request {

@@ -275,3 +275,25 @@ func TestSuggestedNamesAreNew(t *testing.T) {
 		h.link(t, account, hubDevice(strings.ToUpper(want)))
 	}
 }
+
+// The address in a small QR code is all capitals; people who type it use none.
+func TestShortAddress(t *testing.T) {
+	h := open(t)
+	code := h.aSpeaker()
+	b := h.browser(t)
+	b.register()
+	bare := strings.ReplaceAll(string(code), "-", "")
+	for _, path := range []string{"/P/" + bare, "/p/" + bare, "/p/" + strings.ToLower(bare), "/P/" + string(code)} {
+		b.follow(b.get(path)).mustSay("Is this your speaker?")
+	}
+	b.follow(b.get("/p/" + url.PathEscape("<b>&x=1"))).mustSay("This is not a whole code")
+	// Whoever is not signed in comes back to it.
+	stranger := h.browser(t)
+	d := stranger.follow(stranger.get("/P/" + bare))
+	if next := d.Header.Get("Location"); !strings.Contains(next, "code%3D"+bare) {
+		t.Errorf("a stranger is sent to %q", next)
+	}
+	if got := h.pairings.answered(code); got != "" {
+		t.Errorf("a page that was only opened %s", got)
+	}
+}

@@ -27,8 +27,8 @@ func (d *demo) script(ctx context.Context, shown client.Pairing) error {
 	if err != nil {
 		return fmt.Errorf("scan the code: %w", err)
 	}
-	if link != shown.VerificationURIComplete {
-		return fmt.Errorf("the code says %q, the screen %q", link, shown.VerificationURIComplete)
+	if link != shown.Scan() {
+		return fmt.Errorf("the code says %q, the screen %q", link, shown.Scan())
 	}
 	phone := owner.New(nil)
 	if err := phone.Open(ctx, link); err != nil {

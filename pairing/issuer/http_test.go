@@ -379,3 +379,20 @@ func FuzzPrefer(f *testing.F) {
 		}
 	})
 }
+
+// The short address is there where it is the same page in every case and packs.
+func TestShortAddress(t *testing.T) {
+	for issuerURL, want := range map[string]string{
+		base:                    "HTTPS://ID.EXAMPLE.COM/P/",
+		"http://127.0.0.1:8080": "HTTP://127.0.0.1:8080/P/",
+		"http://[::1]:8080":     "", // brackets do not pack
+	} {
+		a := newWorld(t, func(c *issuer.Config) { c.Issuer = issuerURL }).bearer().start()
+		if want != "" {
+			want += strings.ReplaceAll(a.UserCode, "-", "")
+		}
+		if a.VerificationURIShort != want {
+			t.Errorf("%s: %q, want %q", issuerURL, a.VerificationURIShort, want)
+		}
+	}
+}

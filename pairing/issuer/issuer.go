@@ -43,6 +43,7 @@ const (
 	PathToken               = "/oauth/token"
 	PathJWKS                = "/oauth/jwks"
 	PathVerification        = "/pair" // the owner's page, which is not answered here
+	PathShort               = "/p/"   // the same, with the code as the rest of the path
 )
 
 // A Client is a kind of device software that may ask. All clients are public:

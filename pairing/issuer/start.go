@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/cardea-id/cardea"
@@ -61,6 +62,18 @@ func (i *Issuer) authorization(device pairing.Secret, user pairing.UserCode) pai
 	return pairing.Authorization{
 		DeviceCode: device, UserCode: string(user),
 		VerificationURI: page, VerificationURIComplete: page + "?" + url.Values{"code": {string(user)}}.Encode(),
-		ExpiresIn: int(i.config.CodeLife.Seconds()), Interval: int(pairing.DefaultInterval.Seconds()),
+		VerificationURIShort: shortAddress(i.config.Issuer, PathShort, user),
+		ExpiresIn:            int(i.config.CodeLife.Seconds()), Interval: int(pairing.DefaultInterval.Seconds()),
 	}
+}
+
+// shortAddress is the address of a page that takes a code as the end of its path
+// in any case, in the characters a QR code packs by two; "" where the issuer has
+// others. An issuer has no path, whose case would not be ours to change.
+func shortAddress(issuer, path string, code pairing.UserCode) string {
+	text := strings.ToUpper(issuer + path + strings.ReplaceAll(string(code), "-", ""))
+	if strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$%*+-./:") != "" {
+		return ""
+	}
+	return text
 }

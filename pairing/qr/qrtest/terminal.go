@@ -1,8 +1,11 @@
 package qrtest
 
 import (
+	"bytes"
+	"fmt"
 	"image"
 	"image/color"
+	"image/png"
 	"regexp"
 	"strconv"
 	"strings"
@@ -40,6 +43,16 @@ func DecodeScreen(text string, dark bool) (string, error) {
 		start = end
 	}
 	return "", ErrNotFound
+}
+
+// Screen is a picture of a terminal that shows the text, whose own colours are
+// light on dark, or dark on light, for a decoder that is no part of this package.
+func Screen(text string, dark bool) ([]byte, error) {
+	var b bytes.Buffer
+	if err := png.Encode(&b, draw(parse(text, dark), dark)); err != nil {
+		return nil, fmt.Errorf("draw the screen: %w", err)
+	}
+	return b.Bytes(), nil
 }
 
 // A line is a row of characters, each an upper and a lower half; true is dark.
