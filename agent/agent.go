@@ -18,10 +18,13 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/checkup"
+	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/agent/gate"
 	"github.com/cardea-id/cardea/agent/localapi"
 	"github.com/cardea-id/cardea/agent/session"
@@ -86,6 +89,7 @@ type agent struct {
 	session *session.Session
 	syncer  *syncer.Syncer
 	api     *localapi.Server
+	door    net.Listener // set before the api serves
 
 	web  *http.Client
 	gate *gate.Gate
@@ -129,7 +133,7 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 		log.Error("some programs are not known and will be refused", "err", err)
 	}
 	a.api = localapi.New(localapi.Config{
-		Registry: registry, DB: st.db, Device: st.key.ID(), Gate: a.gate, Pairer: a.session, Decider: a.syncer, Resetter: a, Log: log,
+		Registry: registry, DB: st.db, Device: st.key.ID(), Gate: a.gate, Pairer: a.session, Decider: a.syncer, Resetter: a, Machine: a, Log: log,
 	})
 	log.Info("agent", "device", st.key.ID(), "issuer", c.Issuer)
 	return a, nil
@@ -153,6 +157,7 @@ func (a *agent) run(ctx context.Context, l net.Listener) error {
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(outer)
 	defer cancel(nil)
+	a.door = l
 	a.end = cancel
 	var parts sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{
@@ -172,6 +177,15 @@ func (a *agent) run(ctx context.Context, l net.Listener) error {
 		return nil
 	}
 	return context.Cause(ctx)
+}
+
+// Check looks at the machine the agent runs on.
+func (a *agent) Check(ctx context.Context) []client.Finding {
+	path := a.door.Addr().String()
+	if !strings.HasPrefix(path, "/") {
+		path = "" // an abstract socket has neither mode nor group
+	}
+	return checkup.Machine{StateDir: a.StateDir, Socket: path}.Check(ctx)
 }
 
 // pipe connects to a link's broker with the device's own token, which only the

@@ -68,7 +68,7 @@ func (d *door) greet(raw net.Conn) (*conn, error) {
 	}
 	raw.(*net.UnixConn).SetWriteBuffer(sendBuffer)
 	program, _ := d.registry.Match(peer)
-	return &conn{Conn: raw, caller: caller{peer, program}, leave: func() { d.exit(peer.UID) }}, nil
+	return &conn{Conn: raw, caller: caller{peer, program, raw}, leave: func() { d.exit(peer.UID) }}, nil
 }
 
 func (d *door) enter(uid uint32) bool {

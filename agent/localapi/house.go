@@ -44,6 +44,9 @@ type Pairer interface {
 	// session.ErrOffline if the server can not be reached, a *pairing.Error if
 	// it refuses.
 	Token(ctx context.Context, link cardea.LinkID, audience, scope string, minValid time.Duration) (pairing.Tokens, error)
+	// TokenAge is how old the link's own access token is and how long it counts,
+	// if one is at hand. It fetches nothing.
+	TokenAge(link cardea.LinkID) (age, left time.Duration, held bool)
 	// Prove makes the proof for a request with such a token, "" for a bearer's:
 	// session.ErrRequest if no program may have one.
 	Prove(ctx context.Context, t pairing.Tokens, audience string, r client.Request) (pairing.Secret, error)

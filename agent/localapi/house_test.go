@@ -150,7 +150,7 @@ func (h *house) serve(t testing.TB, registry *localapi.Registry) {
 	}
 	os.Chmod(h.socket, 0o666)
 	server := localapi.New(localapi.Config{
-		Registry: registry, DB: h.db, Device: deviceID, Gate: h, Pairer: h, Decider: h, Resetter: h,
+		Registry: registry, DB: h.db, Device: deviceID, Gate: h, Pairer: h, Decider: h, Resetter: h, Machine: machine{},
 		Log: slog.New(slog.NewTextHandler(&locked{h: h}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	h.server = server
@@ -167,6 +167,13 @@ func (h *house) serve(t testing.TB, registry *localapi.Registry) {
 			t.Error("the socket was left behind")
 		}
 	})
+}
+
+// A machine on which all is well.
+type machine struct{}
+
+func (machine) Check(context.Context) []client.Finding {
+	return []client.Finding{{Check: "files", State: client.FindOK, Found: "ext4"}}
 }
 
 type locked struct{ h *house }
@@ -290,6 +297,10 @@ func (h *house) Token(_ context.Context, link cardea.LinkID, audience, scope str
 		return pairing.Tokens{}, h.tokenErr
 	}
 	return pairing.Tokens{AccessToken: pairing.Secret("for " + audience + " " + scope), TokenType: pairing.TypeDPoP, ExpiresIn: 600}, nil
+}
+
+func (h *house) TokenAge(link cardea.LinkID) (age, left time.Duration, held bool) {
+	return 3 * time.Minute, 7 * time.Minute, link == h.link
 }
 
 func (h *house) Prove(_ context.Context, t pairing.Tokens, audience string, r client.Request) (pairing.Secret, error) {

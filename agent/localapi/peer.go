@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -73,6 +74,22 @@ func unitOf(fd int, pid int32) string {
 	}
 	return parseUnit(string(text))
 }
+
+// kernelNamesUnits reports whether the kernel can hold a peer (Linux 6.5).
+var kernelNamesUnits = sync.OnceValue(func() bool {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	pidfd, err := unix.GetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+	if err != nil {
+		return false
+	}
+	unix.Close(pidfd)
+	return true
+})
 
 // parseUnit finds the unit in /proc/<pid>/cgroup: the first part of systemd's
 // path that is no slice. What follows it is the unit's own to name and counts

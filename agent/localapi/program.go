@@ -27,6 +27,10 @@ const (
 	MayAdmin        Entitlement = "admin"         // end links, and reset the device
 )
 
+// Anybody is what a call needs that tells callers about themselves and nothing
+// else: not even a file.
+const Anybody Entitlement = "-"
+
 // Entitlements lists all of them.
 var Entitlements = []Entitlement{
 	MayPair, MayDecide, MayToken, MayPrefs, MayReadConsent, MayWriteConsent, MayEvents, MayPeople, MayAdmin,

@@ -14,7 +14,9 @@ import (
 // A Registry knows the programs of the device. It does not change.
 type Registry struct {
 	programs []*Program // the most particular first, then by file name
-	units    bool
+	units    bool       // a rule asks for one
+	dir      string
+	faults   []error // of the files that were left out
 }
 
 // LoadRegistry reads every *.toml in dir, one program a file. The registry it
@@ -22,22 +24,22 @@ type Registry struct {
 // program's mistake does not silence the others, and the error lists each such
 // file with its fault.
 func LoadRegistry(dir string) (*Registry, error) {
-	r := new(Registry)
+	r := &Registry{dir: dir}
 	paths, err := filepath.Glob(filepath.Join(dir, "*.toml"))
 	if err != nil {
 		return r, fmt.Errorf("programs: %w", err)
 	}
 	if err := trusted(dir); err != nil {
+		r.faults = []error{err}
 		return r, err
 	}
-	var faults []error
 	for _, path := range paths { // sorted by Glob
 		if err := r.load(path); err != nil {
-			faults = append(faults, err)
+			r.faults = append(r.faults, err)
 		}
 	}
 	slices.SortStableFunc(r.programs, func(a, b *Program) int { return cmp.Compare(b.rank(), a.rank()) })
-	return r, errors.Join(faults...)
+	return r, errors.Join(r.faults...)
 }
 
 func (r *Registry) load(path string) error {

@@ -57,11 +57,15 @@ const head = `{"era":1,"seq":9,"hash":"09000000000000000000000000000000000000000
 func calls(h *house) []struct{ method, path, body, need, list string } {
 	notice := strings.Repeat("ab", 32)
 	return []struct{ method, path, body, need, list string }{
+		{"GET", "/v1/whoami", "", "", ""},
 		{"GET", "/v1/status", "", "", ""},
+		{"GET", "/v1/check", "", "", ""},
 		{"POST", "/v1/pair", "{}", "pair", ""},
 		{"GET", "/v1/pair", "", "pair", ""},
 		{"GET", "/v1/pair/qr.png", "", "pair", ""},
+		{"GET", "/v1/pair/qr.svg", "", "pair", ""},
 		{"GET", "/v1/pair/qr.txt", "", "pair", ""},
+		{"GET", "/v1/pair/spoken", "", "pair", ""},
 		{"DELETE", "/v1/pair", "", "pair", ""},
 		{"GET", "/v1/identity", "", "prefs", ""},
 		{"POST", "/v1/token", `{"audience":"https://api.example"}`, "token", "audiences"},
@@ -184,6 +188,9 @@ func TestBadRequests(t *testing.T) {
 		{"dark that is none", "GET", "/v1/pair/qr.txt?dark=maybe", "", 400, "invalid_request"},
 		{"no code waits", "GET", "/v1/pair/qr.png", "", 409, "no_pairing"},
 		{"no code waits", "GET", "/v1/pair/qr.txt", "", 409, "no_pairing"},
+		{"no code waits", "GET", "/v1/pair/qr.svg", "", 409, "no_pairing"},
+		{"no code waits", "GET", "/v1/pair/spoken", "", 409, "no_pairing"},
+		{"a size out of bounds", "GET", "/v1/pair/qr.svg?px=1", "", 400, "invalid_request"},
 		{"no audience", "POST", "/v1/token", `{}`, 400, "invalid_request"},
 		{"a wait that can not be met", "POST", "/v1/token", `{"audience":"a","min_valid":3600}`, 400, "invalid_request"},
 		{"a reach that is none", "POST", "/v1/consents/withdraw", `{"key":"voice/use","reach":"street"}`, 400, "invalid_request"},

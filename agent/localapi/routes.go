@@ -25,12 +25,16 @@ type route struct {
 
 func (s *Server) table() []route {
 	return []route{
+		{"GET", whoamiPath, Anybody, false, s.whoami},
 		{"GET", "/v1/status", "", false, s.status},
+		{"GET", "/v1/check", "", false, s.check},
 		{"POST", "/v1/pair", MayPair, false, s.startPair},
 		{"GET", "/v1/pair", MayPair, false, s.showPair},
 		{"DELETE", "/v1/pair", MayPair, false, s.cancelPair},
 		{"GET", "/v1/pair/qr.png", MayPair, false, s.qrPNG},
+		{"GET", "/v1/pair/qr.svg", MayPair, false, s.qrSVG},
 		{"GET", "/v1/pair/qr.txt", MayPair, false, s.qrText},
+		{"GET", "/v1/pair/spoken", MayPair, false, s.spoken},
 		{"GET", "/v1/identity", MayPrefs, false, s.identity},
 		{"POST", "/v1/token", MayToken, true, s.token},
 		{"POST", "/v1/decide", MayDecide, true, s.decide},
@@ -79,7 +83,7 @@ func (s *Server) serve(f func(*call) error) http.Handler {
 	return web.Handle(s.log, func(w http.ResponseWriter, r *http.Request) error {
 		who, _ := r.Context().Value(callerKey{}).(caller)
 		c := &call{s: s, caller: who, w: w, r: r, route: route{method: r.Method, path: r.Pattern}}
-		if who.program == nil {
+		if who.program == nil && r.Pattern != whoamiPath {
 			return c.permit()
 		}
 		return shown(f(c))

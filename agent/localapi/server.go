@@ -36,6 +36,8 @@ type Config struct {
 	Decider Decider
 	// Resetter empties the device. Nil: it can not be reset from here.
 	Resetter Resetter
+	// Machine is looked at when somebody asks how the agent is. Nil: it is not.
+	Machine Machine
 	// Log gets the audit: who called what, and whether it was allowed. Nil is
 	// silence.
 	Log *slog.Logger

@@ -65,6 +65,20 @@ func (s *Session) Token(ctx context.Context, link cardea.LinkID, audience, scope
 	return t, nil
 }
 
+// TokenAge is how old the access token of a link is that the agent holds for its
+// own server, and how long it counts; held is false if there is none.
+func (s *Session) TokenAge(link cardea.LinkID) (age, left time.Duration, held bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, c := range s.cache {
+		l := c.end - s.cfg.Boot()
+		if key.link == link && l > left {
+			age, left, held = c.life-l, l, true
+		}
+	}
+	return age, left, held
+}
+
 // DeviceToken is the device's own token for the broker. fresh means that the
 // broker refused the last one.
 func (s *Session) DeviceToken(ctx context.Context, fresh bool) (pairing.Secret, error) {
