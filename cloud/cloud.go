@@ -168,9 +168,14 @@ func (c *cloud) openIssuer(context.Context) error {
 		return err
 	}
 	c.address = proxies.address
+	servers, err := c.config.resourceServers()
+	if err != nil {
+		return err
+	}
 	c.issuer, err = issuer.New(issuer.Config{
 		Issuer: c.config.Issuer, Clients: c.config.clients(), Storage: c.db.Grants(), Tokens: c.keys,
 		Secret: c.keys.Derive("codes"), CodeLife: c.config.CodeLife, Address: c.address, Log: c.log,
+		ResourceServers: servers, Leave: c.hub.Leave,
 	})
 	return err
 }

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cardea-id/cardea/cloud/admin"
@@ -66,6 +68,10 @@ type Config struct {
 
 	// AdminKeys open the brand's API. None: the API refuses everybody.
 	AdminKeys []AdminKey `toml:"admin_keys"`
+
+	// ResourceServers are the brand's APIs that may ask whether an access token
+	// still counts (RFC 7662). None: nobody may.
+	ResourceServers []ResourceServer `toml:"resource_servers"`
 }
 
 // A Client is a program that may start a pairing.
@@ -86,6 +92,17 @@ type AdminKey struct {
 	// SHA256 is the key's digest, 64 hexadecimal digits: the key itself stands
 	// nowhere. Make both with: openssl rand -hex 32 | tee key | tr -d '\n' | sha256sum
 	SHA256 string `toml:"sha256"`
+}
+
+// A ResourceServer is one of the brand's APIs. Its key opens nothing else.
+type ResourceServer struct {
+	// Name is what it calls itself as Basic.
+	Name string `toml:"name"`
+	// SHA256 is the digest of its key, as of an AdminKey.
+	SHA256 string `toml:"sha256"`
+	// Scopes are the words it is told of; a token that has none of them is not
+	// active for it. Default: profile.
+	Scopes []string `toml:"scopes"`
 }
 
 // withDefaults fills in what was left out and refuses what can not work.
@@ -132,6 +149,24 @@ func (c Config) clients() []issuer.Client {
 		out = append(out, issuer.Client{ID: client.ID, RequireDPoP: !client.Bearer, Scopes: client.Scopes})
 	}
 	return out
+}
+
+func (c Config) resourceServers() ([]issuer.ResourceServer, error) {
+	var out []issuer.ResourceServer
+	for _, s := range c.ResourceServers {
+		key, err := admin.ParseKey(s.Name, s.SHA256)
+		if err != nil {
+			return nil, fmt.Errorf("resource_servers: %w", err)
+		}
+		if slices.ContainsFunc(c.AdminKeys, func(k AdminKey) bool { return strings.EqualFold(k.SHA256, s.SHA256) }) {
+			return nil, fmt.Errorf("resource_servers: %s: its key also opens the brand's API: give it one of its own", s.Name)
+		}
+		if len(s.Scopes) == 0 {
+			s.Scopes = []string{"profile"}
+		}
+		out = append(out, issuer.ResourceServer{Name: key.Name, SHA256: key.SHA256, Scopes: s.Scopes})
+	}
+	return out, nil
 }
 
 func (c Config) adminKeys() ([]admin.Key, error) {

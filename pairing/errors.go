@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Error codes of RFC 6749, Section 5.2, RFC 8628, Section 3.5 and RFC 9449,
-// Sections 5 and 8.
+// Error codes of RFC 6749, Section 5.2, RFC 8628, Section 3.5, RFC 9449,
+// Sections 5 and 8, RFC 7009, Section 2.2.1 and RFC 6750, Section 3.1.
 const (
 	AuthorizationPending = "authorization_pending"
 	SlowDown             = "slow_down"
@@ -30,6 +30,9 @@ const (
 
 	UseDPoPNonce     = "use_dpop_nonce"
 	InvalidDPoPProof = "invalid_dpop_proof"
+
+	UnsupportedTokenType = "unsupported_token_type"
+	InvalidToken         = "invalid_token"
 )
 
 var (

@@ -140,7 +140,7 @@ const (
 	NoteWrongKey  Note = "grant_wrong_key"
 	NoteRecalled  Note = "grant_recalled" // by the key, for a token that is not known
 	NoteRevoked   Note = "grant_revoked"
-	NoteCancelled Note = "grant_cancelled" // approved, and taken back before it was redeemed
+	NoteCancelled Note = "grant_cancelled" // taken back before it was redeemed
 )
 
 // A Use is a code or a token as a client presents it.
@@ -327,6 +327,21 @@ func (g *Grant) Revoke(now cardea.Millis) Note {
 		return NoteRevoked
 	}
 	return ""
+}
+
+// Leave ends the grant for its own client (RFC 7009): one that was not redeemed
+// is cancelled, one that gave tokens is revoked. Who lacks the key it is bound to
+// ends nothing. As with Redeem the grant must be stored even when there is an
+// error.
+func (g *Grant) Leave(u Use, now cardea.Millis) (Note, error) {
+	if u.JKT != g.JKT && (g.JKT != "" || g.State == GrantActive) {
+		return g.wrongKey()
+	}
+	if g.State == GrantPending {
+		g.State, g.Decided = GrantDenied, now
+		return NoteCancelled, nil
+	}
+	return g.Revoke(now), nil
 }
 
 func (g *Grant) cancel(now cardea.Millis) Note {

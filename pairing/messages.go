@@ -138,7 +138,9 @@ type Metadata struct {
 	TokenEndpoint               string   `json:"token_endpoint"`
 	JWKSURI                     string   `json:"jwks_uri,omitempty"`
 	RevocationEndpoint          string   `json:"revocation_endpoint,omitempty"`
+	RevocationAuthMethods       []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 	IntrospectionEndpoint       string   `json:"introspection_endpoint,omitempty"`
+	IntrospectionAuthMethods    []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
 	ScopesSupported             []string `json:"scopes_supported,omitempty"`
 	ResponseTypesSupported      []string `json:"response_types_supported"`
 	GrantTypesSupported         []string `json:"grant_types_supported,omitempty"`

@@ -2,11 +2,13 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/internal/wire"
+	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
@@ -191,23 +193,48 @@ func (h *Hub) Unlink(ctx context.Context, account cardea.AccountID, id cardea.Li
 		if err != nil || link.State != accountdb.LinkLive {
 			return err
 		}
-		e := cardea.Entry{
-			Decision: cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActUnlink},
-			Scope:    cardea.Scope{Device: link.Device}, By: cardea.Owner, Channel: cardea.ChannelPortal, Link: id,
-		}
-		if _, err := tx.Append(account, e); err != nil {
-			return err
-		}
-		if err := tx.SetState(id, accountdb.LinkClosing, cardea.NewID[cardea.OrderID]()); err != nil {
-			return err
-		}
-		if err := h.left(tx, link); err != nil {
-			return err
-		}
-		return revoke(tx, link.Grant)
+		return h.unlink(tx, link, cardea.ChannelPortal)
 	})
 	if err != nil {
 		return fmt.Errorf("unlink: %w", err)
+	}
+	h.Ledger.Committed(account)
+	return nil
+}
+
+func (h *Hub) unlink(tx *accountdb.Tx, link accountdb.Link, from cardea.Channel) error {
+	e := cardea.Entry{
+		Decision: cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActUnlink},
+		Scope:    cardea.Scope{Device: link.Device}, By: cardea.Owner, Channel: from, Link: link.ID,
+	}
+	if _, err := tx.Append(link.Account, e); err != nil {
+		return err
+	}
+	if err := tx.SetState(link.ID, accountdb.LinkClosing, cardea.NewID[cardea.OrderID]()); err != nil {
+		return err
+	}
+	if err := h.left(tx, link); err != nil {
+		return err
+	}
+	return revoke(tx, link.Grant)
+}
+
+// Leave ends a grant whose client has revoked it, and the link that was made with
+// it, if one was. The device's own words are still taken: the link is leaving
+// until it has said its last.
+func (h *Hub) Leave(ctx context.Context, account cardea.AccountID, grant pairing.GrantID) error {
+	err := h.DB.Update(ctx, func(tx *accountdb.Tx) error {
+		link, err := tx.LinkByGrant(string(grant))
+		switch {
+		case errors.Is(err, accountdb.ErrNotFound) || err == nil && link.State != accountdb.LinkLive:
+			return revoke(tx, string(grant))
+		case err != nil:
+			return err
+		}
+		return h.unlink(tx, link, cardea.ChannelDevice)
+	})
+	if err != nil {
+		return fmt.Errorf("leave: %w", err)
 	}
 	h.Ledger.Committed(account)
 	return nil

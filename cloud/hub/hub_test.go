@@ -418,6 +418,29 @@ func TestUnlinkedByTheOwner(t *testing.T) {
 	}
 }
 
+// A client that revokes its tokens ends the link that was made with them, once,
+// and the device may still say its last.
+func TestLeftByItsClient(t *testing.T) {
+	h := newHouse(t)
+	d, other := h.pair("g1"), h.pair("g2")
+	for _, grant := range []pairing.GrantID{"g1", "g1", "never redeemed"} {
+		if err := h.hub.Leave(t.Context(), h.account.ID, grant); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.say(cardea.LogEntry{Act: cardea.ActDeny, Key: presence, Reach: cardea.ReachEverywhere})
+	d.say(cardea.LogEntry{Act: cardea.ActUnlink})
+	if down := d.sync(); !down.Closed {
+		t.Error("the device's last report is not answered as closed")
+	}
+	other.sync()
+	other.wants(presence, cardea.ReasonRefused)
+	devices, err := h.hub.Devices(t.Context(), h.account.ID)
+	if err != nil || len(devices) != 1 || devices[0].Link != other.link {
+		t.Errorf("%d devices are left: %v", len(devices), err)
+	}
+}
+
 // A device may leave by itself, with what was said on it and is not known yet.
 func TestUnlinkedOnTheDevice(t *testing.T) {
 	h := newHouse(t)

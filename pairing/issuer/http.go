@@ -18,6 +18,8 @@ func (i *Issuer) routes() {
 	i.mux = http.NewServeMux()
 	i.mux.Handle("POST "+PathDeviceAuthorization, i.endpoint(i.authorizeDevice))
 	i.mux.Handle("POST "+PathToken, i.endpoint(i.token))
+	i.mux.Handle("POST "+PathRevocation, i.endpoint(i.revoke))
+	i.mux.Handle("POST "+PathIntrospection, i.endpoint(i.introspect))
 	i.mux.HandleFunc("GET "+PathJWKS, func(w http.ResponseWriter, r *http.Request) {
 		web.JSON(w, http.StatusOK, i.config.Tokens.JWKS())
 	})
@@ -94,6 +96,9 @@ func (i *Issuer) fail(w http.ResponseWriter, r *http.Request, err error) {
 		// a client that reads a challenge may not read the reason in the body.
 		status = http.StatusUnauthorized
 		w.Header().Set("WWW-Authenticate", `Basic realm="token"`)
+	}
+	if shown.Code == pairing.InvalidToken {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750, Section 3
 	}
 	if shown.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(shown.RetryAfter.Seconds())))

@@ -1,7 +1,8 @@
 // Package issuer is the server half of the device authorization grant (RFC
 // 8628) and of what devices need around it: refreshing (RFC 6749, Section 6),
 // the device's own token for the broker (RFC 7523), proofs of possession (RFC
-// 9449) and metadata (RFC 8414).
+// 9449), revocation by the client (RFC 7009), introspection for the brand's APIs
+// (RFC 7662) and metadata (RFC 8414).
 //
 // It promises:
 //
@@ -41,6 +42,8 @@ import (
 const (
 	PathDeviceAuthorization = "/oauth/device_authorization"
 	PathToken               = "/oauth/token"
+	PathRevocation          = "/oauth/revoke"
+	PathIntrospection       = "/oauth/introspect"
 	PathJWKS                = "/oauth/jwks"
 	PathVerification        = "/pair" // the owner's page, which is not answered here
 	PathShort               = "/p/"   // the same, with the code as the rest of the path
@@ -79,6 +82,14 @@ type Config struct {
 	// StartsPerAddress is how many codes one address may ask for in ten
 	// minutes (IPv6: one /64). Zero is 1,000.
 	StartsPerAddress int
+
+	// ResourceServers may ask about access tokens. None: nobody may.
+	ResourceServers []ResourceServer
+
+	// Leave ends a grant that gave tokens, and all that was made of it, in one
+	// durable step, when its client revokes it. Nil: there is nothing but the
+	// grant.
+	Leave func(ctx context.Context, account cardea.AccountID, grant pairing.GrantID) error
 
 	// Address is where a request comes from. Nil is the connection's other
 	// end, which behind a proxy is the proxy.
@@ -212,8 +223,12 @@ func (i *Issuer) change(ctx context.Context, key pairing.GrantKey, account carde
 	if before.State != after.State {
 		i.holds.wake(after.Code)
 	}
-	if note != "" && i.config.Events != nil {
-		i.config.Events(Event{note, after.ID, after.Account})
-	}
+	i.tell(note, after)
 	return after, nil
+}
+
+func (i *Issuer) tell(note pairing.Note, g pairing.Grant) {
+	if note != "" && i.config.Events != nil {
+		i.config.Events(Event{note, g.ID, g.Account})
+	}
 }

@@ -24,7 +24,7 @@ func (i *Issuer) Metadata() pairing.Metadata {
 		scopes = append(scopes, client.Scopes...)
 	}
 	slices.Sort(scopes)
-	return pairing.Metadata{
+	m := pairing.Metadata{
 		Issuer:                      base,
 		DeviceAuthorizationEndpoint: base + PathDeviceAuthorization,
 		TokenEndpoint:               base + PathToken,
@@ -39,5 +39,13 @@ func (i *Issuer) Metadata() pairing.Metadata {
 		DPoPAlgs:         []string{"ES256"},
 		SubjectTypes:     []string{"public"},
 		IDTokenAlgs:      []string{"ES256"},
+
+		RevocationEndpoint:    base + PathRevocation,
+		RevocationAuthMethods: []string{"none", "client_secret_basic"},
 	}
+	if len(i.config.ResourceServers) > 0 {
+		m.IntrospectionEndpoint = base + PathIntrospection
+		m.IntrospectionAuthMethods = []string{"client_secret_basic", pairing.TypeBearer}
+	}
+	return m
 }

@@ -16,7 +16,7 @@ import (
 // poll is the device access token request (RFC 8628, Section 3.4). It is held
 // while nothing is decided.
 func (i *Issuer) poll(r request) (any, error) {
-	client, key, err := i.holder(r)
+	client, key, err := i.holder(r, PathToken)
 	if err != nil {
 		return nil, err
 	}

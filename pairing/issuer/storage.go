@@ -32,6 +32,9 @@ type Storage interface {
 	Change(ctx context.Context, key pairing.GrantKey, account cardea.AccountID, proofs []pairing.ProofID,
 		f func(now cardea.Millis, g *pairing.Grant, owner pairing.Owner) (pairing.Note, error)) error
 
+	// Standing reads a grant and whose it is, and writes nothing; ErrNoGrant.
+	Standing(ctx context.Context, grant pairing.GrantID) (pairing.Grant, pairing.Owner, error)
+
 	// List reads an account's grants that are approved or active.
 	List(ctx context.Context, account cardea.AccountID) ([]pairing.Grant, error)
 
@@ -50,10 +53,23 @@ type Access struct {
 	Set     uint64 // which set of the grant's tokens it belongs to
 }
 
+// Claims are an Access and what else its token says.
+type Claims struct {
+	Access
+	ID       string
+	Audience string
+	Issued   time.Time
+	Expires  time.Time
+}
+
 // Tokens signs tokens and makes nonces. It is safe for concurrent use.
 type Tokens interface {
 	// Mint makes an access token and says how long it lives.
 	Mint(a Access, now time.Time) (pairing.Secret, time.Duration, error)
+	// Read reads an access token; ok is false unless it is one of ours, for
+	// ourselves, and not over at that time. Whether its grant still stands is
+	// not in it.
+	Read(token pairing.Secret, now time.Time) (c Claims, ok bool)
 	// MintDevice makes a device's own token for the broker.
 	MintDevice(device cardea.DeviceID, now time.Time) (pairing.Secret, time.Duration, error)
 	// JWKS is the keys they verify with.

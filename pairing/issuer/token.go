@@ -28,12 +28,12 @@ func (i *Issuer) token(r request) (any, error) {
 
 // holder identifies the client and checks its proof, which it must send if it
 // is registered so.
-func (i *Issuer) holder(r request) (Client, proved, error) {
+func (i *Issuer) holder(r request, path string) (Client, proved, error) {
 	client, err := i.client(r)
 	if err != nil {
 		return Client{}, proved{}, err
 	}
-	key, err := i.prove(r, PathToken)
+	key, err := i.prove(r, path)
 	if err == nil && key.jkt == "" && client.RequireDPoP {
 		err = failure(pairing.InvalidDPoPProof, "the client must send a DPoP proof")
 	}
@@ -43,7 +43,7 @@ func (i *Issuer) holder(r request) (Client, proved, error) {
 // refresh is RFC 6749, Section 6. A request that also names a link has tokens for
 // the proof of its key alone, if the refresh token is not known.
 func (i *Issuer) refresh(r request) (any, error) {
-	client, key, err := i.holder(r)
+	client, key, err := i.holder(r, PathToken)
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,15 @@ type counting struct {
 	writes int
 	finds  int
 	fail   error // of the next write
+
+	standing error // what Standing fails with
+}
+
+func (c *counting) Standing(ctx context.Context, id pairing.GrantID) (pairing.Grant, pairing.Owner, error) {
+	if c.standing != nil {
+		return pairing.Grant{}, pairing.Owner{}, c.standing
+	}
+	return c.Storage.Standing(ctx, id)
 }
 
 func (c *counting) Find(ctx context.Context, key pairing.GrantKey) (pairing.Grant, error) {

@@ -74,6 +74,21 @@ func (s Grants) Find(ctx context.Context, key pairing.GrantKey) (g pairing.Grant
 	return g, err
 }
 
+// Standing reads a grant, without its name, and whose it is; ErrNoGrant if there
+// is none. It writes nothing.
+func (s Grants) Standing(ctx context.Context, grant pairing.GrantID) (g pairing.Grant, owner pairing.Owner, err error) {
+	err = s.db.View(ctx, func(tx *Tx) error {
+		row, err := tx.findGrant(pairing.GrantKey{ID: grant})
+		if err != nil {
+			return err
+		}
+		g = row.Grant
+		owner, err = tx.owner(g.Account)
+		return err
+	})
+	return g, owner, err
+}
+
 // Change finds a grant, without its name, lets f change it and stores what f made of it, all in
 // one transaction that also records the proofs. ErrNoGrant if there is no such
 // grant, ErrReplayed if a proof was recorded before; f was not called then. An

@@ -1,0 +1,141 @@
+package cloud_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/cardea-id/cardea/cloud"
+	"github.com/cardea-id/cardea/internal/jose"
+	"github.com/cardea-id/cardea/internal/owner"
+	"github.com/cardea-id/cardea/pairing"
+)
+
+// answered sends a request with a key and decodes the answer.
+func answered(t *testing.T, method, address, key string, form url.Values) (out map[string]any) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Authorization", "Bearer "+key)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(&out); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d %v %v", address, res.StatusCode, out, err)
+	}
+	return out
+}
+
+// pairDevice pairs a device with a new account, and links it.
+func pairDevice(t *testing.T, c cloud.Config) (*pairing.Client, pairing.Tokens) {
+	t.Helper()
+	key := jose.GenerateKey()
+	device := &pairing.Client{Issuer: c.Issuer, ClientID: "cardea-agent", Signer: key.Signer()}
+	a, err := device.Start(t.Context(), pairing.Device{Kind: "speaker", Model: "NX-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	phone := owner.New(nil)
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(phone.Open(t.Context(), c.Issuer+"/register"))
+	phone.Fill("email", "ada@example.com")
+	phone.Fill("password", "a sentence nobody guesses")
+	do(phone.Press(t.Context(), "Create account", ""))
+	do(phone.Open(t.Context(), a.VerificationURIComplete))
+	do(phone.Press(t.Context(), "Approve", ""))
+	tokens, err := device.Wait(t.Context(), a)
+	do(err)
+	body := fmt.Sprintf(`{"public_key":%s}`, jose.JWK(key.Public()))
+	status, answer, err := device.Call(t.Context(), tokens, http.MethodPost, c.Issuer+"/v1/links", "application/json", []byte(body))
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("join: %d %s %v", status, answer, err)
+	}
+	return device, tokens
+}
+
+// A device that revokes its refresh token is paired no more: its link is leaving,
+// its tokens are refreshed no more and no API takes them, from that moment on.
+func TestRevocationClosesTheLink(t *testing.T) {
+	digest := func(key string) string { h := sha256.Sum256([]byte(key)); return hex.EncodeToString(h[:]) }
+	c := config(t)
+	c.AdminKeys = []cloud.AdminKey{{Name: "support", SHA256: digest("the brand's")}}
+	c.ResourceServers = []cloud.ResourceServer{{Name: "music", SHA256: digest("the API's")}}
+	start(t, c)
+	device, tokens := pairDevice(t, c)
+	introspect := func() map[string]any {
+		return answered(t, http.MethodPost, c.Issuer+"/oauth/introspect", "the API's", url.Values{"token": {tokens.AccessToken.Reveal()}})
+	}
+	before := introspect()
+	subject, _ := before["sub"].(string)
+	if before["active"] != true || subject == "" {
+		t.Fatalf("%v", before)
+	}
+	state := func() string {
+		out := answered(t, http.MethodGet, c.Issuer+"/admin/v1/accounts/"+subject+"/propagation", "the brand's", nil)
+		devices := out["devices"].([]any)
+		return fmt.Sprint(len(devices), " ", devices[0].(map[string]any)["state"])
+	}
+	if got := state(); got != "1 waiting" {
+		t.Errorf("paired: %s", got)
+	}
+	stranger := &pairing.Client{Issuer: c.Issuer, ClientID: "cardea-agent", Signer: jose.GenerateKey().Signer()}
+	if err := stranger.Revoke(t.Context(), tokens.RefreshToken); !pairing.HasCode(err, pairing.InvalidGrant) {
+		t.Errorf("another key: %v", err)
+	}
+	if introspect()["active"] != true || state() != "1 waiting" {
+		t.Error("another key ended it")
+	}
+	for range 2 {
+		if err := device.Revoke(t.Context(), tokens.RefreshToken); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := introspect(); len(got) != 1 || got["active"] != false {
+		t.Errorf("its token after that: %v", got)
+	}
+	if got := state(); got != "1 leaving" {
+		t.Errorf("its link after that: %s", got)
+	}
+	if _, err := device.Refresh(context.Background(), tokens.RefreshToken); !pairing.HasCode(err, pairing.InvalidGrant) {
+		t.Errorf("refreshed all the same: %v", err)
+	}
+	out := answered(t, http.MethodGet, c.Issuer+"/admin/v1/changes", "the brand's", nil)
+	changes := out["changes"].([]any)
+	if last := changes[len(changes)-1].(map[string]any); last["act"] != "unlink" || last["channel"] != "device" {
+		t.Errorf("the ledger says %v", last)
+	}
+}
+
+// The key of an API opens nothing else.
+func TestResourceServersAreChecked(t *testing.T) {
+	key := strings.Repeat("ab", 32)
+	for want, change := range map[string]func(*cloud.Config){
+		"resource_servers": func(c *cloud.Config) { c.ResourceServers = []cloud.ResourceServer{{Name: "x", SHA256: "12"}} },
+		"one of its own": func(c *cloud.Config) {
+			c.AdminKeys = []cloud.AdminKey{{Name: "x", SHA256: key}}
+			c.ResourceServers = []cloud.ResourceServer{{Name: "x", SHA256: strings.ToUpper(key)}}
+		},
+	} {
+		c := config(t)
+		change(&c)
+		if err := cloud.Run(t.Context(), c, quiet()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q in it", err, want)
+		}
+	}
+}
