@@ -1,0 +1,4 @@
+package certificate
+
+// LookEvery is how soon new files are noticed.
+const LookEvery = lookEvery
