@@ -54,7 +54,7 @@ func shown(t *testing.T, c cloud.Config, device, browser string) string {
 func TestAddressesBehindAProxy(t *testing.T) {
 	c := config(t)
 	c.Clients = []cloud.Client{{ID: "tv", Bearer: true}}
-	c.Proxies = []string{"127.0.0.0/8", "::1", "192.0.2.1"}
+	c.TrustedProxies = []string{"127.0.0.0/8", "::1", "192.0.2.1"}
 	start(t, c)
 	for _, test := range []struct {
 		device, browser string

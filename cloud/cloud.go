@@ -45,6 +45,10 @@ type cloud struct {
 	listen net.Listener
 
 	address func(*http.Request) netip.Addr // where a request comes from
+	proxies forwarding
+
+	certificates certificates // nil without TLS
+	plain        net.Listener // of those who are sent to TLS; nil if nobody is
 }
 
 // Run runs the cloud until ctx ends, and then lets requests under way finish.
@@ -64,7 +68,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 
 func (c *cloud) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		c.openDatabase, c.openLedger, c.openBroker, c.openHub, c.openIssuer, c.openHTTP,
+		c.openCertificates, c.openDatabase, c.openLedger, c.openBroker, c.openHub, c.openIssuer, c.openHTTP,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -113,12 +117,12 @@ func (c *cloud) openLedger(ctx context.Context) error {
 }
 
 func (c *cloud) openBroker(context.Context) (err error) {
-	c.broker, err = broker.New(broker.Config{MQTTAddr: c.config.MQTTListen, Log: c.log, Verify: c.mayConnect})
+	c.broker, err = broker.New(broker.Config{MQTTAddr: c.config.MQTTListen, TLS: c.mqttTLS(), Log: c.log, Verify: c.mayConnect})
 	if err != nil {
 		return fmt.Errorf("mqtt_listen: %w", err)
 	}
 	if c.config.MQTTURL == "" {
-		c.config.MQTTURL = "tcp://" + c.broker.Addr().String()
+		c.config.MQTTURL = c.config.mqttURL(c.broker.Addr())
 	}
 	return nil
 }
@@ -163,11 +167,11 @@ func (c *cloud) up(ctx context.Context, device cardea.DeviceID, sealed []byte) {
 }
 
 func (c *cloud) openIssuer(context.Context) error {
-	proxies, err := c.config.forwarding()
-	if err != nil {
+	var err error
+	if c.proxies, err = c.config.forwarding(); err != nil {
 		return err
 	}
-	c.address = proxies.address
+	c.address = c.proxies.address
 	servers, err := c.config.resourceServers()
 	if err != nil {
 		return err
@@ -196,15 +200,20 @@ func (c *cloud) openHTTP(ctx context.Context) error {
 	if c.listen, err = new(net.ListenConfig).Listen(ctx, "tcp", c.config.Listen); err != nil {
 		return fmt.Errorf("listen: %w: free the port or set another listen address", err)
 	}
-	c.http = &http.Server{
-		Handler:           c.routes(pages, brand),
+	c.http = c.server(c.routes(pages, brand))
+	return c.protectHTTP(ctx)
+}
+
+// server answers with a handler, and waits for nobody for long.
+func (c *cloud) server(answer http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           answer,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 	}
-	return nil
 }
 
 // run serves until ctx ends or a part fails.
@@ -217,6 +226,7 @@ func (c *cloud) run(ctx context.Context) error {
 	parts.Go(func() { c.hub.Run(ctx) })
 	parts.Go(func() { c.clock.Run(ctx) })
 	parts.Go(func() { c.watchKeys(ctx) })
+	parts.Go(func() { c.runTLS(ctx) })
 	parts.Go(func() {
 		if err := c.http.Serve(c.listen); !errors.Is(err, http.ErrServerClosed) {
 			failed <- err
@@ -240,8 +250,10 @@ func (c *cloud) close() {
 	if c.broker != nil {
 		c.broker.Close()
 	}
-	if c.listen != nil {
-		c.listen.Close()
+	for _, l := range []net.Listener{c.listen, c.plain} {
+		if l != nil {
+			l.Close()
+		}
 	}
 	if c.db == nil {
 		return

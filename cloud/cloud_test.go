@@ -2,6 +2,7 @@ package cloud_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -50,8 +51,13 @@ func start(t *testing.T, c cloud.Config) (stop func()) {
 		}
 	}
 	t.Cleanup(stop)
+	anyone := &http.Client{Transport: dialing(c, &tls.Config{InsecureSkipVerify: true})} // whether it answers, not who
+	address := c.Issuer
+	if c.TLSCert == "" {
+		address = strings.Replace(address, "https:", "http:", 1)
+	}
 	for range 500 {
-		r, err := http.Get(c.Issuer + "/.well-known/oauth-authorization-server")
+		r, err := anyone.Get(address + "/.well-known/oauth-authorization-server")
 		if err == nil {
 			r.Body.Close()
 			return stop
@@ -101,7 +107,7 @@ func TestRefusesWhatCannotWork(t *testing.T) {
 		"admin key":        {func(c *cloud.Config) { c.AdminKeys = []cloud.AdminKey{{Name: "x", SHA256: "12"}} }, "admin_keys"},
 		"port taken":       {func(c *cloud.Config) { c.Listen = strings.TrimPrefix(good.Issuer, "http://") }, "another listen address"},
 		"mqtt port taken":  {func(c *cloud.Config) { c.MQTTListen = strings.TrimPrefix(good.Issuer, "http://") }, "mqtt_listen"},
-		"proxy by name":    {func(c *cloud.Config) { c.Proxies = []string{"proxy.example"} }, "proxies"},
+		"proxy by name":    {func(c *cloud.Config) { c.TrustedProxies = []string{"proxy.example"} }, "trusted_proxies"},
 		"database in use":  {func(c *cloud.Config) { c.DataDir = good.DataDir }, "stop the other process"},
 	} {
 		c := config(t)

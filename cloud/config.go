@@ -26,17 +26,48 @@ type Config struct {
 	// port of the issuer.
 	Listen string `toml:"listen"`
 
-	// Proxies are the addresses, or blocks such as "10.0.0.0/8", of the proxies
-	// before the cloud, which add to X-Forwarded-For where a request came from.
-	// Without them all who come through a proxy share one limit on guesses, and
-	// every device seems to be on its owner's network. Default: none.
-	Proxies []string `toml:"proxies"`
+	// TLSCert and TLSKey are PEM files: the certificate that HTTP and MQTT show,
+	// those between it and its authority below it, and its key. It must be for the
+	// hosts of the issuer and of MQTTURL. New files are noticed while the cloud
+	// runs. Without them, and without ACME, the cloud answers only this machine,
+	// or a proxy of yours that ends TLS.
+	TLSCert string `toml:"tls_cert"`
+	TLSKey  string `toml:"tls_key"`
 
-	// MQTTListen is where devices connect by MQTT. Default "127.0.0.1:1883".
+	// ACME gets the certificate from an authority, in place of TLSCert.
+	ACME *ACME `toml:"acme"`
+
+	// RedirectListen is where browsers that come without TLS are sent to the
+	// issuer, such as ":80". Nothing else is answered there, but what an ACME
+	// authority asks. Default: nowhere.
+	RedirectListen string `toml:"redirect_listen"`
+
+	// BehindProxy says that proxies of yours end TLS before the cloud, so that
+	// Listen and MQTTListen may be open to a network without it. Nobody but the
+	// proxies may reach them. Default: false, and without TLS only this machine's
+	// own addresses can be listened at.
+	BehindProxy bool `toml:"behind_proxy"`
+
+	// TrustedProxies are the addresses, or blocks such as "10.0.0.0/8", of the
+	// proxies before the cloud: what they say of where a request comes from is
+	// believed, and nobody else's word. Without them all who come through a proxy
+	// share one limit on guesses, and every device seems to be on its owner's
+	// network. Default: none.
+	TrustedProxies []string `toml:"trusted_proxies"`
+
+	// ForwardedHeader is where those proxies say it: "X-Forwarded-For", with
+	// X-Forwarded-Proto beside it, or "Forwarded" (RFC 7239). Only one counts,
+	// because a proxy that writes one lets the other pass as the client sent it.
+	// Default "X-Forwarded-For".
+	ForwardedHeader string `toml:"forwarded_header"`
+
+	// MQTTListen is where devices connect by MQTT. Default "127.0.0.1:1883", and
+	// with TLS port 8883 of every address.
 	MQTTListen string `toml:"mqtt_listen"`
 
 	// MQTTURL is the address devices are told for MQTT, such as
-	// "tcp://id.example.com:1883". Default: MQTTListen over plain TCP.
+	// "tls://id.example.com:8883". Default: with TLS the issuer's host, and else
+	// the address of MQTTListen, with the port of MQTTListen.
 	MQTTURL string `toml:"mqtt_url"`
 
 	// DataDir holds the database and the master key, and nothing else matters.
@@ -85,6 +116,21 @@ type Client struct {
 	Scopes []string `toml:"scopes"`
 }
 
+// ACME says from which authority certificates come. They are for the hosts of the
+// issuer and of MQTTURL, whose port 443, or port 80 at RedirectListen, must reach
+// the cloud; with several clouds behind one name use files.
+type ACME struct {
+	// AcceptTerms says that you accept the authority's terms. Required.
+	AcceptTerms bool `toml:"accept_terms"`
+	// Email is told by the authority when something is wrong. Default: nobody.
+	Email string `toml:"email"`
+	// Directory is the authority's directory. Default: Let's Encrypt's.
+	Directory string `toml:"directory"`
+	// CAFile names the PEM certificates that vouch for the directory's server.
+	// Default: those of the system.
+	CAFile string `toml:"ca_file"`
+}
+
 // An AdminKey opens the brand's API to one of its systems.
 type AdminKey struct {
 	// Name is written to the audit.
@@ -121,7 +167,10 @@ func (c Config) withDefaults() (Config, error) {
 		c.Listen = hostPort(u)
 	}
 	if c.MQTTListen == "" {
-		c.MQTTListen = "127.0.0.1:1883"
+		c.MQTTListen = map[bool]string{false: "127.0.0.1:1883", true: ":8883"}[c.hasTLS()]
+	}
+	if c.ForwardedHeader == "" {
+		c.ForwardedHeader = forwardedFor
 	}
 	if c.Brand == "" {
 		c.Brand = "Cardea"
@@ -129,7 +178,7 @@ func (c Config) withDefaults() (Config, error) {
 	if len(c.Clients) == 0 {
 		c.Clients = []Client{{ID: "cardea-agent"}}
 	}
-	return c, nil
+	return c, c.checkTLS(u)
 }
 
 func hostPort(u *url.URL) string {

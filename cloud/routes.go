@@ -32,7 +32,7 @@ func (c *cloud) routes(pages, brand http.Handler) http.Handler {
 	mux.Handle("POST "+pathLinks, web.Handle(c.log, c.join))
 	mux.HandleFunc("GET "+pathKeys, c.sendKeys)
 	mux.Handle("/", pages)
-	return c.timely(mux)
+	return web.Secure(c.onlyTLS(c.timely(mux)))
 }
 
 // timely refuses what would be signed or recorded while the clock can not be

@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"agent", "cloud"},
 	{"agent/localapi", "cloud/portal", "cloud/admin"},
 	{"agent/syncer", "agent/session", "agent/checkup", "cloud/hub"},
-	{"agent/gate", "agent/keys", "agent/tlsclock", "agent/client", "cloud/ledger", "cloud/broker", "cloud/clock", "cloud/token"},
+	{"agent/gate", "agent/keys", "agent/tlsclock", "agent/client", "cloud/ledger", "cloud/broker", "cloud/clock", "cloud/token", "cloud/certificate"},
 	{"cloud/catalogue"},
 	{"store/devicedb/devicedbtest", "store/accountdb/accountdbtest"},
 	{"store/devicedb", "store/accountdb", "pairing/issuer", "pairing/qr/qrtest", "pairing/pairingtest"},
@@ -33,7 +33,7 @@ var floors = [][]string{
 	{"pairing"},
 	{"internal/wire/vectors"},
 	{"internal/wire", "internal/mqttlink", "internal/owner"},
-	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/figures", "internal/arch", "internal/openapi", "store/slots"},
+	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/figures", "internal/arch", "internal/openapi", "internal/authority", "store/slots"},
 	{""},
 }
 
@@ -51,7 +51,7 @@ var owners = map[string][]string{
 	"github.com/veraison/go-cose":         {"internal/wire"},
 	"go.etcd.io/bbolt":                    {"store/devicedb", "store/devicedb/devicedbtest"},
 	"go.yaml.in/yaml/v3":                  {"cloud/catalogue"},
-	"golang.org/x/crypto":                 {"cloud/portal"},
+	"golang.org/x/crypto":                 {"cloud/portal", "cloud/certificate"}, // argon2; acme
 	"golang.org/x/net":                    {"internal/owner"},
 	"golang.org/x/sys":                    {"*"}, // system calls, where they are made
 	"golang.org/x/term":                   {"internal/tool"},

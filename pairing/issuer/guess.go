@@ -58,16 +58,14 @@ func block(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// take counts a guess as wrong, or returns ErrTooManyGuesses. from may be the
-// zero address. right gives it back.
+// take counts a guess as wrong, or returns ErrTooManyGuesses. All whose address
+// is not known, the zero one, count as one network: or it would pay to be
+// unknown. right gives it back.
 func (s *guesses) take(account cardea.AccountID, from netip.Addr, now time.Time) (right func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forgetLocked(now)
-	who := map[any]int{account: accountGuesses}
-	if from.IsValid() {
-		who[block(from)] = networkGuesses
-	}
+	who := map[any]int{account: accountGuesses, block(from): networkGuesses}
 	wait := time.Duration(0)
 	if s.all >= allGuesses {
 		wait = s.minute.Sub(now)

@@ -208,11 +208,26 @@ func TestGuessesOfANetworkAreLimited(t *testing.T) {
 	})
 }
 
+// Whoever brings a proxy to say nothing of him has no more guesses for it.
+func TestTheUnknownAreOneNetwork(t *testing.T) {
+	w := newWorld(t)
+	var err error
+	n := 0
+	for ; err == nil || errors.Is(err, issuer.ErrWrongCode); n++ {
+		_, err = w.Lookup(t.Context(), cardea.NewID[cardea.AccountID](), "BBBB-BBBB", netip.Addr{})
+	}
+	if n != 21 || !errors.As(err, new(issuer.ErrTooManyGuesses)) {
+		t.Errorf("%d guesses, then %v", n, err)
+	}
+}
+
 func TestTheBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
+		from := netip.MustParseAddr("192.0.2.0")
 		guess := func() error {
-			_, err := w.Lookup(t.Context(), cardea.NewID[cardea.AccountID](), "BBBB-BBBB", netip.Addr{})
+			from = from.Next()
+			_, err := w.Lookup(t.Context(), cardea.NewID[cardea.AccountID](), "BBBB-BBBB", from)
 			return err
 		}
 		for range 1000 {
