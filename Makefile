@@ -45,8 +45,8 @@ $(ARCHS:%=size-%): size-%:
 	  printf "%-8s %5s MB of %s\n", "$*", is, of; if ($$1 > of * 1e6) { print "$* is over its budget: look at what was linked anew"; exit 1 } }'
 
 .PHONY: demo
-demo: build ## a cloud and a device: make demo [OWNER=script] [FAULT=deny] [LAN=1] [KIND=car]
-	@bin/cardea demo $(if $(OWNER),-owner $(OWNER)) $(if $(FAULT),-fault $(FAULT)) $(if $(LAN),-lan) $(if $(KIND),-kind $(KIND))
+demo: build ## a cloud and a device: make demo [TLS=1] [LAN=1] [OWNER=script] [FAULT=deny] [KIND=car]
+	@bin/cardea demo $(if $(OWNER),-owner $(OWNER)) $(if $(FAULT),-fault $(FAULT)) $(if $(LAN),-lan) $(if $(TLS),-tls) $(if $(KIND),-kind $(KIND))
 
 .PHONY: check
 check: ## formatting, vet, and what go fix would change

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ type Options struct {
 	Script    bool   // a script plays the owner
 	Fault     string // "deny": the scripted owner declines
 	LAN       bool   // phones on the network can reach the cloud
+	TLS       bool   // by https and MQTT over TLS, with an authority of its own
 	Color     bool   // Out is a terminal that shows colours
 	Keys      io.Reader
 	Out       io.Writer
@@ -38,8 +40,10 @@ type demo struct {
 	stage *stage.Stage
 	agent *stage.Agent
 	told  *timeline
+	web   *http.Client
 
 	networkOff bool
+	gift       string // where phones get the authority's certificate
 }
 
 // Run shows the demonstration until its end, or until ctx ends.
@@ -50,7 +54,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer os.RemoveAll(dir)
 	d := &demo{Options: o, told: newTimeline(o.Out, o.Color)}
-	c := stage.Config{Bin: o.Bin, Dir: dir, Catalogue: o.Catalogue}
+	c := stage.Config{Bin: o.Bin, Dir: dir, Catalogue: o.Catalogue, TLS: o.TLS}
 	if o.LAN {
 		if c.Host, err = lanAddress(); err != nil {
 			return err
@@ -61,6 +65,14 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.stage.Close()) }()
+	d.web = &http.Client{Transport: d.stage.Transport()}
+	if o.LAN && o.TLS {
+		gift, err := d.giveAuthority()
+		if err != nil {
+			return err
+		}
+		defer gift.Close()
+	}
 	if d.agent, err = d.stage.StartAgent(ctx, "device", o.Kind); err != nil {
 		return err
 	}
@@ -96,11 +108,15 @@ func (d *demo) show(ctx context.Context) (client.Pairing, error) {
 	fmt.Fprintf(d.Out, "\n%s\n\n", indent(text))
 	fmt.Fprintf(d.Out, "  Scan it, or open   %s\n", shown.VerificationURIComplete)
 	fmt.Fprintf(d.Out, "  Code to compare    %s\n", shown.UserCode)
+	if d.TLS {
+		fmt.Fprint(d.Out, d.trustNote())
+	}
 	switch {
-	case d.LAN:
+	case d.LAN && !d.TLS:
 		fmt.Fprint(d.Out, lanNote)
+	case d.LAN:
 	case !d.Script:
-		fmt.Fprint(d.Out, "\n  The address is this computer's own; for a phone: make demo LAN=1\n")
+		fmt.Fprint(d.Out, "\n  The address is this computer's own; for a phone: make demo LAN=1"+withTLS[d.TLS]+"\n")
 	}
 	if !d.Script {
 		fmt.Fprint(d.Out, "\n  n  network off and on    w  withdraw on the device    q  quit\n")
@@ -120,8 +136,10 @@ func (d *demo) code(uri string) (string, error) {
 
 const lanNote = `
   Without TLS, a phone can sign in, pair and decide; passkeys, secure cookies
-  and privacy on this network need TLS. Use it on a network you trust.
+  and privacy on this network need TLS: make demo LAN=1 TLS=1
 `
+
+var withTLS = map[bool]string{true: " TLS=1"}
 
 func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ")

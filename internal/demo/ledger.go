@@ -62,7 +62,7 @@ func (d *demo) changes(ctx context.Context, after uint64) ([]change, error) {
 		return nil, err
 	}
 	r.Header.Set("Authorization", "Bearer "+d.stage.AdminKey)
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := d.web.Do(r)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func (d *demo) script(ctx context.Context, shown client.Pairing) error {
 	if link != shown.Scan() {
 		return fmt.Errorf("the code says %q, the screen %q", link, shown.Scan())
 	}
-	phone := owner.New(nil)
+	phone := owner.New(d.stage.Transport())
 	if err := phone.Open(ctx, link); err != nil {
 		return err
 	}

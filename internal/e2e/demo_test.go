@@ -69,13 +69,18 @@ func follows(t *testing.T, told []string, steps ...string) {
 }
 
 func TestDemoByScript(t *testing.T) {
-	out, err := demo(t, "-owner", "script").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v:\n%s", err, out)
+	for scheme, args := range map[string][]string{"http": nil, "https": {"-tls"}} {
+		out, err := demo(t, append(args, "-owner", "script")...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v:\n%s", err, out)
+		}
+		told := timeline(t, string(out))
+		follows(t, told, "shown", "scanned", "approved", "tokens stored", "statement applied", "changed in the portal", "applied on the device", "in the ledger")
+		follows(t, told, "statement applied", "withdrawn on the device", "in the ledger")
+		if link := printedAt.FindStringSubmatch(string(out))[1]; !strings.HasPrefix(link, scheme+"://") {
+			t.Errorf("the code says %s, want %s", link, scheme)
+		}
 	}
-	told := timeline(t, string(out))
-	follows(t, told, "shown", "scanned", "approved", "tokens stored", "statement applied", "changed in the portal", "applied on the device", "in the ledger")
-	follows(t, told, "statement applied", "withdrawn on the device", "in the ledger")
 }
 
 func TestDemoDeclined(t *testing.T) {

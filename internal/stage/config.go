@@ -9,6 +9,9 @@ mqtt_url = "{{.MQTTURL}}"
 data_dir = "{{.Data}}"
 catalogue = "{{.Catalogue}}"
 {{with .CodeLife}}code_life = "{{.}}"{{end}}
+{{if .TLS}}tls_cert = "{{.Cert}}"
+tls_key = "{{.CertKey}}"{{end}}
+anchors = [{{range .Anchors}}"{{.}}", {{end}}]
 
 [[admin_keys]]
 name = "stage"
@@ -27,6 +30,7 @@ socket = "{{.Socket}}"
 socket_group = "{{.Group}}"
 apps_dir = "{{.Apps}}"
 {{with .Scope}}scope = "{{.}}"{{end}}
+{{with .CAFile}}ca_file = "{{.}}"{{end}}
 device_kind = "{{.Kind}}"
 device_model = "Model One"
 device_serial = "4711"

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/internal/authority"
 )
 
 // Config says what to set up.
@@ -31,13 +32,14 @@ type Config struct {
 	Clients   string // more clients of the cloud, as TOML
 	CodeLife  string // of the cloud's codes, such as "8s"; default ten minutes
 	Scope     string // what agents ask for; default: whatever they may
+	TLS       bool   // the cloud has a certificate by an authority of this run
 }
 
 // A Stage is a cloud that runs.
 type Stage struct {
 	Config
 	URL      string // the issuer: what phones and devices are told
-	Listen   string // host:port of HTTP
+	Listen   string // host:port of HTTP, at the cloud's end
 	MQTT     string // host:port of MQTT, at the cloud's end
 	AdminKey string
 	Cloud    *Process
@@ -46,6 +48,15 @@ type Stage struct {
 	// whoever listens there passes it on. Default: straight to the cloud.
 	Front string
 
+	// Authority vouches for the cloud on a stage with TLS, and CAFile is what the
+	// devices started from now on are given of it. Anchors are files with the
+	// authorities that the cloud, when it starts, announces with its keys.
+	Authority *authority.Authority
+	CAFile    string
+	Anchors   []string
+
+	web    *http.Client
+	door   *Proxy // phones on the network come by it; nil if there are none
 	cable  *Proxy // every device's MQTT goes through it
 	agents []*Agent
 }
@@ -70,16 +81,37 @@ func Start(ctx context.Context, c Config) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Listen = net.JoinHostPort(c.Host, ports[0])
+	s.Listen = net.JoinHostPort("127.0.0.1", ports[0])
 	s.MQTT = net.JoinHostPort("127.0.0.1", ports[1])
-	s.URL = "http://" + s.Listen
 	if s.cable, err = NewProxy("127.0.0.1:0", s.MQTT); err != nil {
 		return nil, err
 	}
-	if err := s.StartCloud(ctx); err != nil {
+	if err = s.open(); err == nil {
+		err = s.StartCloud(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// open gives the cloud its address. It listens on the loopback alone: whoever
+// comes from the network comes by a cable, and so the cloud need not know of it.
+func (s *Stage) open() (err error) {
+	at := s.Listen
+	if s.Host != "127.0.0.1" {
+		if s.door, err = NewProxy(net.JoinHostPort(s.Host, "0"), s.Listen); err != nil {
+			return err
+		}
+		at = s.door.Addr()
+	}
+	s.URL = "http://" + at
+	if s.TLS {
+		s.URL = "https://" + at
+		err = s.protect()
+	}
+	s.web = &http.Client{Transport: s.Transport()}
+	return err
 }
 
 // Foreign sets up a stage whose server is somebody else's, at host:port.
@@ -95,9 +127,9 @@ func Foreign(c Config, address string) (*Stage, error) {
 func (s *Stage) StartCloud(ctx context.Context) error {
 	path := filepath.Join(s.Dir, "cloud.toml")
 	err := render(path, cloudConfig, map[string]any{
-		"Issuer": s.URL, "Listen": s.Listen, "MQTT": s.MQTT, "MQTTURL": "tcp://" + s.cable.Addr(), "Data": filepath.Join(s.Dir, "cloud"),
+		"Issuer": s.URL, "Listen": s.Listen, "MQTT": s.MQTT, "MQTTURL": s.mqttURL(), "Data": filepath.Join(s.Dir, "cloud"),
 		"Catalogue": s.Catalogue, "Key": fmt.Sprintf("%x", sha256.Sum256([]byte(s.AdminKey))), "Clients": s.Clients,
-		"CodeLife": s.CodeLife,
+		"CodeLife": s.CodeLife, "TLS": s.TLS, "Cert": s.tlsFile("cert.pem"), "CertKey": s.tlsFile("key.pem"), "Anchors": s.Anchors,
 	})
 	if err != nil {
 		return err
@@ -106,12 +138,19 @@ func (s *Stage) StartCloud(ctx context.Context) error {
 		return err
 	}
 	return s.Cloud.until(ctx, func() error {
-		r, err := http.Get(s.URL + "/.well-known/oauth-authorization-server")
+		r, err := s.web.Get(s.URL + "/.well-known/oauth-authorization-server")
 		if err == nil {
 			r.Body.Close()
 		}
 		return err
 	})
+}
+
+func (s *Stage) mqttURL() string {
+	if s.TLS {
+		return "tls://" + s.cable.Addr()
+	}
+	return "tcp://" + s.cable.Addr()
 }
 
 // A Program of another user may ask an agent.
@@ -153,6 +192,7 @@ func (a *Agent) configure(kind string, others []Program) error {
 	return render(filepath.Join(a.Dir, "agent.toml"), agentConfig, map[string]any{
 		"Issuer": a.stage.URL, "Connect": a.http.Addr(), "State": filepath.Join(a.Dir, "state"), "Run": filepath.Join(a.Dir, "run"),
 		"Socket": a.Socket, "Group": programs[len(programs)-1].UID, "Apps": apps, "Kind": kind, "Scope": a.stage.Scope,
+		"CAFile": a.stage.CAFile,
 	})
 }
 
@@ -202,6 +242,9 @@ func (s *Stage) Close() error {
 	}
 	errs = append(errs, s.Cloud.Stop())
 	s.cable.Close()
+	if s.door != nil {
+		s.door.Close()
+	}
 	return errors.Join(errs...)
 }
 

@@ -19,7 +19,7 @@ func demoCommand() command {
 		name: "demo", does: "a cloud and a device on this computer, live", local: true,
 		more: "Real processes in a scratch folder: the device shows its code, and every step is\n" +
 			"told with the milliseconds it took. Nothing is left behind.",
-		shows: []string{"cardea demo", "cardea demo --lan", "cardea demo --owner script"},
+		shows: []string{"cardea demo", "cardea demo --lan --tls", "cardea demo --owner script"},
 		setup: func(flags *flag.FlagSet) func(context.Context, *call) error {
 			var o demo.Options
 			owner := flags.String("owner", "you", "`who` plays the owner: you or script")
@@ -27,7 +27,8 @@ func demoCommand() command {
 			flags.StringVar(&o.Kind, "kind", "speaker", "the device's `kind`: speaker or car")
 			flags.StringVar(&o.Catalogue, "catalogue", "testdata/catalogue.yaml", "what the owner is asked, a YAML `file`")
 			flags.StringVar(&o.Bin, "bin", "", "the `folder` of cardea-cloud and cardea-agent (this program's)")
-			flags.BoolVar(&o.LAN, "lan", false, "let phones on this network reach the cloud, without TLS")
+			flags.BoolVar(&o.LAN, "lan", false, "let phones on this network reach the cloud")
+			flags.BoolVar(&o.TLS, "tls", false, "https and MQTT over TLS, with an authority made for this run")
 			return func(ctx context.Context, c *call) error {
 				o.Keys, o.Out, o.Color = c.In, c.Out, c.style.on
 				if err := prepare(&o, *owner); err != nil {
