@@ -7,23 +7,9 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
-	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
-
-// The bound on what a device can still do with what it was told lies this much
-// after the statement itself has gone stale: an access token lives ten minutes
-// and a clock may be a little off. The boot clock of a device that hears nothing
-// may run slow as well, by 200 parts in a million at most: 52 s in 72 h.
-const (
-	tokenLife = 10 * time.Minute
-	margin    = 2 * time.Second
-	quartz    = 5000 // one part in
-)
-
-// gone is how long after a denial the last yes that may count for stale is gone.
-func gone(stale time.Duration) time.Duration { return stale + stale/quartz + tokenLife + margin }
 
 // A State says how far a device has come with what the owner decided.
 type State string
@@ -50,15 +36,18 @@ type Device struct {
 	Online   bool
 	ByDay    bool // somebody else uses it now: times are days, and Online is not told
 	Forked   bool
+	Missing  bool // the device does not hold this link any more: it must be paired again
 
 	State     State
 	Revision  uint64    // of the newest statement
 	Applied   uint64    // the revision it has proved to hold
 	AppliedAt time.Time // when that proof came; zero if never
 	// StopsBy is the instant at which even a device that hears nothing more has
-	// stopped what is denied now: the latest of Stops.
+	// stopped what is denied now: the latest of Stops, and zero if something is
+	// Endless. See Bounds.
 	StopsBy time.Time
 	Stops   map[cardea.Key]time.Time
+	Endless map[cardea.Key]bool
 }
 
 // Devices lists the account's devices that have not left, oldest first.
@@ -121,6 +110,7 @@ func (h *Hub) device(tx *accountdb.Tx, link accountdb.Link) (Device, error) {
 		return d, err
 	}
 	p, err := tx.Presence(link.ID)
+	d.Missing = p.Missing != 0
 	if p.Away {
 		d.discreet()
 	}
@@ -134,9 +124,11 @@ func (h *Hub) bound(tx *accountdb.Tx, link accountdb.Link, d *Device) error {
 	if err != nil {
 		return err
 	}
-	if d.Stops, err = Stops(held); err != nil {
+	b, err := BoundsOf(held)
+	if err != nil {
 		return err
 	}
+	d.Stops, d.Endless = b.Stops, b.Endless
 	d.State = StateWaiting
 	for _, at := range d.Stops {
 		d.State = StateStops
@@ -144,46 +136,11 @@ func (h *Hub) bound(tx *accountdb.Tx, link accountdb.Link, d *Device) error {
 			d.StopsBy = at
 		}
 	}
+	if len(d.Endless) > 0 {
+		d.StopsBy = time.Time{}
+	}
 	return nil
 }
-
-// Stops says, for every key that the newest of the statements no longer gives
-// and an earlier one did, when a device that may hold any of them has stopped.
-// The statement that first denied the key was built no earlier than the denial
-// was committed, and nothing that gives it was renewed since.
-func Stops(held []accountdb.Statement) (map[cardea.Key]time.Time, error) {
-	out := map[cardea.Key]time.Time{}
-	stale := map[cardea.Key]time.Duration{} // longest staleness of a yes so far
-	given := map[cardea.Key]bool{}          // in the statement before
-	for _, s := range held {
-		body, err := wire.DecodeBody(s.Body)
-		if err != nil {
-			return nil, fmt.Errorf("statement %d: %w", s.Revision, err)
-		}
-		now := map[cardea.Key]bool{}
-		for _, c := range body.Consents {
-			if c.Given() && bounded(c.Class) {
-				now[c.Key] = true
-				stale[c.Key] = max(stale[c.Key], time.Duration(c.Staleness)*time.Second)
-			}
-		}
-		for key := range given {
-			if !now[key] {
-				out[key] = s.Created.Add(gone(stale[key]))
-			}
-		}
-		for key := range now {
-			delete(out, key)
-		}
-		given = now
-	}
-	return out, nil
-}
-
-// bounded reports whether a yes of the class ends by itself at a known time. What
-// is not gated does not end, and what stays on the device goes on there after a
-// reboot, when the time is not known: no honest bound can be told.
-func bounded(c cardea.Class) bool { return c != cardea.ClassN && c != cardea.ClassL }
 
 // Unlink ends a link from the owner's side. The device is ordered to forget it;
 // until it confirms the link is leaving. Its tokens end at once.

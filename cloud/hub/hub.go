@@ -233,6 +233,10 @@ func (h *Hub) appendNews(tx *accountdb.Tx, out []outgoing, link accountdb.Link) 
 	if err != nil || link.Have.Revision == link.Revision || !h.Pipe.Connected(link.Device) {
 		return out, err
 	}
+	p, err := tx.Presence(link.ID)
+	if err != nil || p.Missing != 0 { // the device could not even open it
+		return out, err
+	}
 	o, err := h.statement(tx, link)
 	return append(out, o), err
 }

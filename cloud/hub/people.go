@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
@@ -97,22 +98,22 @@ func (h *Hub) outdate(tx *accountdb.Tx, author accountdb.Link) error {
 // says that the report is the first to prove the newest statement it can.
 //
 // A boot that proves a statement, after another boot has proved one issued
-// later than its last, is a second machine with the same key: what a device has
+// later than its last, is another machine with the same key: what a device has
 // applied it has applied for good, and a boot does not come back. No delay and no
-// repetition of honest reports looks like it.
+// repetition of honest reports looks like it, and any number of copies does that
+// take turns, up to the number of boots that are remembered.
 func (h *Hub) attend(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up, proved bool) error {
 	before, err := tx.Presence(link.ID)
 	if err != nil {
 		return err
 	}
 	now := before
-	now.Away = up.Away
-	cloned := false
-	if proved && up.Boot != before.Boot {
-		now.Boot, now.Before = up.Boot, before.Boot
-		cloned = up.Boot == before.Before
+	now.Away, now.Missing = up.Away, 0
+	if proved {
+		now = now.Proved(up.Boot)
 	}
-	if now != before {
+	cloned := now.Boot != before.Boot && slices.Contains(before.Before, up.Boot)
+	if now.Away != before.Away || now.Missing != before.Missing || now.Boot != before.Boot {
 		if err := tx.PutPresence(link.ID, now); err != nil {
 			return err
 		}
@@ -129,6 +130,29 @@ func (h *Hub) attend(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up, prove
 	next, err := h.current(tx, *link)
 	*link = next
 	return err
+}
+
+// orphans notes which links of the device it does not hold any more: it lists
+// those it holds in every report. Their accounts are shown that they must pair
+// again; what is said to such a link nobody can read. A link that the device has
+// never reported on may be one that it is just being told of.
+func orphans(tx *accountdb.Tx, up cardea.Up) error {
+	if !slices.Contains(up.Links, up.Link) || len(up.Links) >= wire.MaxLinks {
+		return nil // it has not listed them, or not all
+	}
+	links, err := tx.LinksOfDevice(up.Device)
+	if err != nil {
+		return err
+	}
+	for _, link := range links {
+		if link.State != accountdb.LinkLive || slices.Contains(up.Links, link.ID) {
+			continue
+		}
+		if err := tx.Missing(link.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // discreet leaves of when a device was in reach what is the person's to know

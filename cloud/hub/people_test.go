@@ -242,6 +242,97 @@ func TestClonedMachinesAreNoticed(t *testing.T) {
 	}
 }
 
+// Any number of them take turns.
+func TestManyClonesAreNoticed(t *testing.T) {
+	for clones := byte(3); clones < 12; clones += 4 {
+		h := newHouse(t)
+		d := h.pair("grant-1")
+		turn := func(boot byte) bool {
+			t.Helper()
+			d.boot = cardea.Nonce{boot}
+			h.decide(cardea.ActDeny, recs, cardea.Scope{})
+			h.decide(cardea.ActGrant, recs, cardea.Scope{})
+			d.sync()
+			d.sync()
+			all, err := d.hub.Devices(context.Background(), d.account.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return all[0].Forked
+		}
+		for boot := range clones {
+			if turn(boot + 1) {
+				t.Fatalf("%d clones: noticed before one came again", clones)
+			}
+		}
+		if !turn(1) {
+			t.Errorf("%d clones take turns and nobody noticed", clones)
+		}
+	}
+}
+
+// A device that still reports on one link and has lost another says so by what it
+// lists: the account of the lost one is told to pair again, and nothing more is
+// sent that the device could not open. A link that it has not reported on yet may
+// be on its way to it.
+func TestLostLinkIsNoticed(t *testing.T) {
+	owner, other := family(t)
+	look := func(d *device) hub.Device {
+		t.Helper()
+		all, err := d.hub.Devices(context.Background(), d.account.ID)
+		if err != nil || len(all) != 1 {
+			t.Fatal(all, err)
+		}
+		return all[0]
+	}
+	owner.pipe.connect(owner.id)
+	fresh := owner.share("grant-3")
+	owner.held = []cardea.LinkID{owner.link, other.link}
+	owner.sync()
+	if look(fresh).Missing || look(other).Missing || look(owner).Missing {
+		t.Error("a link is missing that the device holds, or is just being told of")
+	}
+	owner.held = []cardea.LinkID{owner.link, fresh.link}
+	owner.sync()
+	if !look(other).Missing || look(fresh).Missing || look(owner).Missing {
+		t.Errorf("missing: %v, %v, %v; want only the second", look(owner).Missing, look(other).Missing, look(fresh).Missing)
+	}
+	other.decide(cardea.ActDeny, recs, cardea.Scope{})
+	behind := func() (n int) {
+		t.Helper()
+		err := owner.db.View(context.Background(), func(tx *accountdb.Tx) error {
+			_, catalogue := owner.ledger.Catalogue.Current()
+			late, err := tx.Behind(catalogue)
+			for _, l := range late {
+				if l.Account == other.account.ID {
+					n++
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if behind() != 0 {
+		t.Error("it is looked for again and again")
+	}
+	owner.run()
+	owner.hub.Wake(other.account.ID)
+	owner.decide(cardea.ActDeny, presence, cardea.Scope{})
+	if sealed := <-owner.pipe.sent; owner.apply(owner.open(sealed)).Link != owner.link {
+		t.Error("something is sent on a link that is lost")
+	}
+	if behind() != 0 {
+		t.Error("a connected device that does not hold the link is behind on it")
+	}
+	other.sync() // it was not lost after all
+	if look(other).Missing {
+		t.Error("it reports, and counts as missing")
+	}
+}
+
 // An account ends its own links and nobody else's on the same device.
 func TestUnlinkOnlyOnesOwn(t *testing.T) {
 	owner, other := family(t)

@@ -266,6 +266,9 @@ func (h *Hub) confirm(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up, held
 			return err
 		}
 	}
+	if err := orphans(tx, up); err != nil {
+		return err
+	}
 	return h.attend(tx, link, up, proof)
 }
 

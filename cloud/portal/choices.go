@@ -266,7 +266,7 @@ func effectOf(p cardea.Purpose, f ledger.FacetChoice, head cardea.Position, devi
 		case stops.After(now):
 			running++
 			e.Behind = append(e.Behind, behindOf(d, stops, now))
-		case d.State != hub.StateApplied && (e.Allowed || p.Class == cardea.ClassL): // which stops at no known time
+		case d.State != hub.StateApplied && (e.Allowed || d.Endless[f.Key] || p.Class == cardea.ClassL): // which stops at no known time
 			e.Behind = append(e.Behind, behind{Name: d.Name, Online: d.Online})
 		default:
 			e.Done++

@@ -55,13 +55,14 @@ type deviceCard struct {
 	Stopped *moment // what ran on has ended by itself
 	Leaving bool
 	Forked  bool
+	Missing bool
 	Form    string
 }
 
 func cardOf(d hub.Device, now time.Time, form string) deviceCard {
 	c := deviceCard{
 		Link: d.Link.String(), Name: d.Name, Kind: kindOf(d.Kind), Model: d.Model, Serial: d.Serial,
-		Online: d.Online, Leaving: d.State == hub.StateLeaving, Forked: d.Forked, Form: form,
+		Online: d.Online, Leaving: d.State == hub.StateLeaving, Forked: d.Forked, Missing: d.Missing, Form: form,
 	}
 	seen, applied := ago, clock
 	if d.ByDay {

@@ -42,6 +42,7 @@ func TestDevices(t *testing.T) {
 			{Name: "New", Kind: "tv", State: hub.StateWaiting},
 			{Name: "Shared car", Kind: "car", State: hub.StateApplied, ByDay: true, AppliedAt: now.AddDate(0, 0, -1).Truncate(24 * time.Hour), LastSeen: now.Truncate(24 * time.Hour)},
 			{Name: "Going", Kind: "tv", State: hub.StateLeaving, StopsBy: stops},
+			{Name: "Lost", Kind: "tv", State: hub.StateStops, StopsBy: stops, Missing: true},
 		} {
 			h.link(t, account, d)
 		}
@@ -52,6 +53,7 @@ func TestDevices(t *testing.T) {
 			"Late car":   "Late car Car Last seen on 29 Dec 1999 Not in step What you took back has stopped by itself at 31 Dec 1999, 23:00 UTC. It follows when it connects. Unlink",
 			"New":        "New TV Last seen Not yet Not in step It follows when it connects. Unlink",
 			"Shared car": "Shared car Car Last seen today In step Your choices are applied since yesterday. Unlink",
+			"Lost":       "Lost TV Last seen Not yet Not paired This device says that it does not have your pairing any more. Pair it again, or unlink it. Unlink",
 			"Going":      "Going TV Last seen Not yet Leaving Unlinked. It forgets you when it next connects, and stops by 12:15 UTC (in 15 minutes).",
 		} {
 			if got := textOf(d.card(name)); got != want {

@@ -293,9 +293,9 @@ func (h *home) worst() {
 
 // wait lets time pass up to the instant at which the device must have stopped.
 func (h *home) wait() {
-	stops, err := hub.Stops(h.held)
+	bounds, err := hub.BoundsOf(h.held)
 	must(h.t, err)
-	if at, told := stops[recommend]; told && !h.given {
+	if at, told := bounds.Stops[recommend]; told && !h.given {
 		h.pass(max(0, at.Add(-tokenLife).Sub(h.clock().Time())), false)
 	}
 }
@@ -341,9 +341,9 @@ func (h *home) check() {
 	if !a.Allowed() && !h.chance(10) {
 		return // nothing can be wrong
 	}
-	stops, err := hub.Stops(h.held)
+	bounds, err := hub.BoundsOf(h.held)
 	must(h.t, err)
-	at, told := stops[recommend]
+	at, told := bounds.Stops[recommend]
 	switch {
 	case a.Allowed() && !told:
 		h.t.Fatalf("told that nothing runs on, and the device says %s at revision %d", a.Verdict, h.revision)

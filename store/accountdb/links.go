@@ -257,11 +257,12 @@ type Late struct {
 }
 
 // Behind lists the devices that have not confirmed the newest statement, or
-// whose newest statement is not the newest possible.
+// whose newest statement is not the newest possible, and that hold the link.
 func (tx *Tx) Behind(catalogue cardea.Hash) ([]Late, error) {
 	return list(tx, func(s scanner) (l Late, err error) {
 		err = s.Scan(id(&l.Account), &l.Device)
 		return l, err
 	}, `SELECT account, device FROM links JOIN accounts ON accounts.id = links.account
-		WHERE state <> 'closed' AND (have_revision <> revision OR built_seq <> head_seq OR built_catalogue <> ?)`, catalogue[:])
+		WHERE state <> 'closed' AND NOT EXISTS (SELECT 1 FROM presence WHERE presence.link = links.id AND missing <> 0)
+		AND (have_revision <> revision OR built_seq <> head_seq OR built_catalogue <> ?)`, catalogue[:])
 }

@@ -3,6 +3,7 @@ package accountdb
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cardea-id/cardea"
 )
@@ -46,23 +47,44 @@ func (tx *Tx) Outdate(link cardea.LinkID) error {
 
 // A Presence is how a link's person and its device stand.
 type Presence struct {
-	Away         bool         // somebody else uses the device now
-	Boot, Before cardea.Nonce // that proved the newest statement, and an earlier one
+	Away    bool           // somebody else uses the device now
+	Boot    cardea.Nonce   // that proved the newest statement
+	Before  []cardea.Nonce // those that proved earlier ones, the newest first
+	Missing cardea.Millis  // when the device last named its links without this one; 0: it holds it
+}
+
+// mostBoots is how many boots are remembered of a link.
+const mostBoots = 32
+
+// Proved is the presence after a boot has proved the newest statement.
+func (p Presence) Proved(boot cardea.Nonce) Presence {
+	if p.Boot == boot {
+		return p
+	}
+	before := slices.DeleteFunc(slices.Clone(p.Before), func(b cardea.Nonce) bool { return b == boot })
+	if !p.Boot.IsZero() {
+		before = slices.Insert(before, 0, p.Boot)
+	}
+	p.Boot, p.Before = boot, before[:min(len(before), mostBoots)]
+	return p
 }
 
 // Presence reads it; the zero Presence of a link that never told.
 func (tx *Tx) Presence(link cardea.LinkID) (Presence, error) {
 	p, err := one(tx, func(s scanner) (p Presence, err error) {
 		var boot, before []byte
-		if err = s.Scan(&p.Away, &boot, &before); err != nil {
+		if err = s.Scan(&p.Away, &boot, &before, &p.Missing); err != nil {
 			return p, err
 		}
-		if len(boot) != len(p.Boot) || len(before) != len(p.Before) {
+		if len(boot) != len(p.Boot) || len(before)%len(p.Boot) != 0 {
 			return p, fmt.Errorf("presence of %s: %w", link, errBoot)
 		}
-		p.Boot, p.Before = cardea.Nonce(boot), cardea.Nonce(before)
+		p.Boot = cardea.Nonce(boot)
+		for b := range slices.Chunk(before, len(p.Boot)) {
+			p.Before = append(p.Before, cardea.Nonce(b))
+		}
 		return p, nil
-	}, `SELECT away, boot, boot_before FROM presence WHERE link = ?`, link[:])
+	}, `SELECT away, boot, boot_before, missing FROM presence WHERE link = ?`, link[:])
 	if errors.Is(err, ErrNotFound) {
 		return Presence{}, nil
 	}
@@ -73,7 +95,17 @@ var errBoot = errors.New("a boot has 16 bytes")
 
 // PutPresence replaces it.
 func (tx *Tx) PutPresence(link cardea.LinkID, p Presence) error {
-	return tx.exec(`INSERT INTO presence (link, away, boot, boot_before) VALUES (?, ?, ?, ?)
-		ON CONFLICT (link) DO UPDATE SET away = excluded.away, boot = excluded.boot, boot_before = excluded.boot_before`,
-		link[:], p.Away, p.Boot[:], p.Before[:])
+	before := []byte{}
+	for _, b := range p.Before {
+		before = append(before, b[:]...)
+	}
+	return tx.exec(`INSERT INTO presence (link, away, boot, boot_before, missing) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (link) DO UPDATE SET away = excluded.away, boot = excluded.boot, boot_before = excluded.boot_before, missing = excluded.missing`,
+		link[:], p.Away, p.Boot[:], before, p.Missing)
+}
+
+// Missing notes that a device named the links it holds without this one, which
+// it has reported on before.
+func (tx *Tx) Missing(link cardea.LinkID) error {
+	return tx.exec(`UPDATE presence SET missing = ? WHERE link = ? AND missing = 0`, tx.Millis(), link[:])
 }

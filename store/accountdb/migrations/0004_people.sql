@@ -8,8 +8,8 @@ CREATE TABLE device_denials (
 );
 
 -- How a link's person and its device stand. away: somebody else uses the device
--- now. boot is the boot that proved the newest statement, boot_before the one
--- that proved an earlier one.
+-- now. boot is the boot that proved the newest statement, boot_before those that
+-- proved earlier ones, 16 bytes each, the newest first.
 CREATE TABLE presence (
   link        BLOB PRIMARY KEY REFERENCES links (id),
   away        INTEGER NOT NULL,
