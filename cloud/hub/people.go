@@ -19,7 +19,7 @@ func (h *Hub) forEveryone(tx *accountdb.Tx, link accountdb.Link, up cardea.Up, e
 		}
 	case e.Act == cardea.ActDeny && e.Reach == cardea.ReachEveryone && link.State == accountdb.LinkLive:
 		links, err := tx.LinksOfDevice(link.Device)
-		if err != nil || !owns(link.ID, links, up.Links) {
+		if owner, ok := ownerOf(links, up.Links); err != nil || !ok || owner != link.ID {
 			return err
 		}
 		if err := tx.DenyForAll(link.Device, e.Key, link.ID); err != nil {
@@ -31,13 +31,16 @@ func (h *Hub) forEveryone(tx *accountdb.Tx, link accountdb.Link, up cardea.Up, e
 	return h.outdate(tx, link)
 }
 
-// owns reports whether a link is the first of those the cloud knows and the
-// device holds. One that has left, and could not say so yet, owns nothing.
-func owns(id cardea.LinkID, links []accountdb.Link, held []cardea.LinkID) bool {
+// ownerOf is the first of the links that the cloud knows and the device holds.
+// One that has left, and could not say so yet, owns nothing.
+func ownerOf(links []accountdb.Link, held []cardea.LinkID) (id cardea.LinkID, ok bool) {
 	first := slices.IndexFunc(links, func(l accountdb.Link) bool {
 		return l.State != accountdb.LinkClosed && slices.Contains(held, l.ID)
 	})
-	return first >= 0 && links[first].ID == id
+	if first < 0 {
+		return id, false
+	}
+	return links[first].ID, true
 }
 
 // left ends what a link's person denied for all: it lasts as long as the link.

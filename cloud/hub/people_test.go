@@ -4,12 +4,16 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"encoding/base64"
+	"fmt"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/internal/jose"
+	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/store/accountdb"
 	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
 )
@@ -321,8 +325,17 @@ func TestLostLinkIsNoticed(t *testing.T) {
 	owner.run()
 	owner.hub.Wake(other.account.ID)
 	owner.decide(cardea.ActDeny, presence, cardea.Scope{})
-	if sealed := <-owner.pipe.sent; owner.apply(owner.open(sealed)).Link != owner.link {
-		t.Error("something is sent on a link that is lost")
+	is := func(sealed []byte, d *device) bool {
+		_, _, err := wire.OpenDown(sealed, d.id, d.link, d.key, d.keys.Trust())
+		return err == nil
+	}
+	for sealed := range owner.pipe.sent { // until the owner's, which was woken later
+		if is(sealed, other) {
+			t.Error("something is sent on a link that is lost")
+		}
+		if is(sealed, owner) {
+			break
+		}
 	}
 	if behind() != 0 {
 		t.Error("a connected device that does not hold the link is behind on it")
@@ -330,6 +343,55 @@ func TestLostLinkIsNoticed(t *testing.T) {
 	other.sync() // it was not lost after all
 	if look(other).Missing {
 		t.Error("it reports, and counts as missing")
+	}
+}
+
+// The cloud is put back to before the owner denied a key for all, with and without
+// its stop journal: whichever link's report comes first, all are denied again, it
+// is nobody's own no but the owner's, and the owner can take it back.
+func TestDeniedForEveryoneAfterARestore(t *testing.T) {
+	for _, journal := range []bool{true, false} {
+		for _, ownerFirst := range []bool{true, false} {
+			t.Run(fmt.Sprintf("journal %v, owner first %v", journal, ownerFirst), func(t *testing.T) {
+				owner, other := family(t)
+				backup := filepath.Join(t.TempDir(), "monday.db")
+				if err := accountdb.Backup(t.Context(), owner.path, backup); err != nil {
+					t.Fatal(err)
+				}
+				owner.say(cardea.LogEntry{Act: cardea.ActDeny, Key: recs, Reach: cardea.ReachEveryone})
+				owner.sync()
+				owner.sync()
+				other.sync()
+				other.sync()
+				other.everyone(t, true)
+
+				y := &history{house: owner.house}
+				h := y.back(back{journal: journal, restore: true}, backup)
+				again := *h
+				again.account = other.account
+				owner, other = owner.twin(h), other.twin(&again)
+				devices := []*device{owner, other}
+				if !ownerFirst {
+					slices.Reverse(devices)
+				}
+				for range 2 {
+					for _, d := range devices {
+						d.sync()
+						d.sync()
+						d.everyone(t, true)
+					}
+				}
+				owner.say(cardea.LogEntry{Act: cardea.ActLift, Key: recs, Reach: cardea.ReachEveryone})
+				owner.sync()
+				owner.sync()
+				other.sync()
+				other.everyone(t, false)
+				other.wants(recs, cardea.ReasonGranted)
+				if c := owner.consent(recs); c.Given() {
+					t.Errorf("the owner's own no is forgotten: %+v", c)
+				}
+			})
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/ledger"
@@ -81,7 +82,7 @@ func (h *Hub) trust() wire.Trust {
 // recover appends to the ledger what a held statement shows it has forgotten,
 // and tells how much that was. A statement of this very era proves that its
 // numbers are given a second time, so that a new one must begin.
-func (h *Hub) recover(tx *accountdb.Tx, link accountdb.Link, held *cardea.Down) (n int, err error) {
+func (h *Hub) recover(tx *accountdb.Tx, link accountdb.Link, up cardea.Up, held *cardea.Down) (n int, err error) {
 	var was cardea.Body
 	if held != nil {
 		if was, err = wire.DecodeBody(held.Body); err != nil {
@@ -91,14 +92,17 @@ func (h *Hub) recover(tx *accountdb.Tx, link accountdb.Link, held *cardea.Down) 
 			return 0, err
 		}
 	}
+	if n, err = h.everyoneAgain(tx, link, up.Links, was.Consents); err != nil {
+		return n, err
+	}
 	cat, _ := h.Ledger.Catalogue.Current()
 	is, err := h.Ledger.Body(tx, cat, link)
 	if err != nil {
-		return 0, err
+		return n, err
 	}
 	denied, err := forgotten(tx, link, was.Consents, is.Consents)
 	if err != nil {
-		return 0, err
+		return n, err
 	}
 	lost := protected(cat, was.Preferences, is.Preferences)
 	for _, key := range denied {
@@ -119,6 +123,37 @@ func (h *Hub) recover(tx *accountdb.Tx, link accountdb.Link, held *cardea.Down) 
 	return n, tx.Audit(link.Account, "cloud", "recovered from device", link.ID.String())
 }
 
+// everyoneAgain denies for all who use the device what a statement held shows to
+// have been, and tells how much that was. It does not say whose word it was: only
+// the owner's could be, who is known by the links that the device holds.
+func (h *Hub) everyoneAgain(tx *accountdb.Tx, link accountdb.Link, held []cardea.LinkID, was []cardea.Consent) (n int, err error) {
+	denials, err := tx.DeviceDenials(link.Device)
+	if err != nil {
+		return 0, err
+	}
+	links, err := tx.LinksOfDevice(link.Device)
+	if err != nil {
+		return 0, err
+	}
+	author := link.ID
+	if owner, ok := ownerOf(links, held); ok {
+		author = owner
+	}
+	for _, c := range was {
+		if !c.Everyone || slices.ContainsFunc(denials, func(d accountdb.DeviceDenial) bool { return d.Key == c.Key }) {
+			continue
+		}
+		if err := tx.DenyForAll(link.Device, c.Key, author); err != nil {
+			return n, err
+		}
+		n++
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	return n, h.outdate(tx, link)
+}
+
 func (h *Hub) newEra(tx *accountdb.Tx, link accountdb.Link, head cardea.Position) error {
 	era, err := tx.Era()
 	if err != nil || head.Era != era {
@@ -133,7 +168,8 @@ func (h *Hub) newEra(tx *accountdb.Tx, link accountdb.Link, head cardea.Position
 
 // forgotten lists the keys that must be denied on the device again: what was
 // denied in the statement held by a decision the ledger does not have, and what
-// the ledger would give although the statement did not.
+// the ledger would give although the statement did not. What was only denied for
+// everyone is so again, and is nobody's own no.
 func forgotten(tx *accountdb.Tx, link accountdb.Link, was, is []cardea.Consent) (keys []cardea.Key, err error) {
 	given, mentioned := map[cardea.Key]bool{}, map[cardea.Key]bool{}
 	for _, c := range is {

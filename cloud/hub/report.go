@@ -112,9 +112,10 @@ func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
 		var held *cardea.Down
 		if ahead && !t.asked {
 			held = h.evidence(link, up)
-			if t.recovered, err = h.recover(tx, link, held); err != nil {
+			if t.recovered, err = h.recover(tx, link, up, held); err != nil {
 				return fmt.Errorf("recover: %w", err)
 			}
+			link.Built = cardea.Position{} // whatever came of it
 			t.changed = t.changed || t.recovered > 0
 		}
 		if link, err = h.current(tx, link); err != nil {

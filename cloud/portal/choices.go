@@ -202,7 +202,7 @@ func reachOf(p cardea.Purpose) string {
 	case cardea.ClassN:
 		return ""
 	case cardea.ClassL:
-		return "It stays on the device. If " + who + " cannot reach us, it stops there within " + span(p.MaxStaleness()) + "."
+		return "It stays on the device. If " + who + " cannot reach us, it stops there within " + span(p.MaxStaleness()) + ". Restarted meanwhile, it goes on until it has reached us."
 	}
 	return "If " + who + " cannot reach us, it stops there within " + span(p.MaxStaleness()) + "."
 }

@@ -92,7 +92,7 @@ func TestEachPurposeSaysWhatIsAsked(t *testing.T) {
 		"13 months, then deleted.", "A yes counts for 2 years. Then we ask again.", "Germany, Ireland, United States",
 		"If the speaker or the car cannot reach us, it stops there within 3 days.",
 		"If the speaker cannot reach us, it stops there within 30 seconds.",
-		"It stays on the device. If the car cannot reach us, it stops there within 30 days.",
+		"It stays on the device. If the car cannot reach us, it stops there within 30 days. Restarted meanwhile, it goes on until it has reached us.",
 		"May we use what you play to suggest music?", "May Broadside Media get your listening profile?",
 		"It needs no consent. Security.",
 	)
