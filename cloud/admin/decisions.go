@@ -138,9 +138,6 @@ func (a *api) take(r *http.Request, by caller, p place, d cardea.Decision, base 
 		if e, err = a.Ledger.Take(tx, account.ID, proposal); err != nil {
 			return err
 		}
-		if e.Act != d.Act || e.Key != d.Key || e.Preference != d.Preference || e.Scope != p.scope() {
-			return web.Errorf(http.StatusConflict, "event_reused", "this event stands for another decision: send a new one")
-		}
 		return tx.Audit(account.ID, by.actor(), string(d.Act), string(d.Key)+string(d.Preference))
 	})
 	return e, err
@@ -159,6 +156,9 @@ func (v *rawValue) UnmarshalJSON(text []byte) error {
 func shown(err error) error {
 	if errors.Is(err, accountdb.ErrNotFound) {
 		return web.Errorf(http.StatusNotFound, "unknown_account", "no account has this subject")
+	}
+	if errors.Is(err, ledger.ErrReused) {
+		return web.Errorf(http.StatusConflict, "event_reused", "this event stands for another decision: send a new one")
 	}
 	if rejected, ok := errors.AsType[*ledger.RejectedError](err); ok {
 		return rejection(rejected)

@@ -281,6 +281,38 @@ func TestForkedDeviceIsGivenNothing(t *testing.T) {
 	d.wants(recommend, cardea.ReasonGranted)
 }
 
+// An event id stands for one decision. A device that uses one for two has lost
+// count, as a copy has: it is given nothing until its owner has confirmed it, and
+// what it said still stops.
+func TestReusedEventIsAFork(t *testing.T) {
+	h := newHouse(t)
+	d := h.pair("g1")
+	for _, key := range []cardea.Key{recommend, presence} {
+		h.decide(cardea.ActGrant, key, cardea.Scope{})
+	}
+	d.sync()
+	d.say(cardea.LogEntry{Act: cardea.ActDeny, Key: personal})
+	event := d.log.Entries[0].Event
+	d.log = d.log.Reopen()
+	d.sync()
+	d.log = cardea.NewLog().Append(cardea.LogEntry{Act: cardea.ActDeny, Key: personal, Event: event, Reach: cardea.ReachDevice, Base: d.head})
+	d.sync() // the same decision again, in another log
+	d.wants(recommend, cardea.ReasonGranted)
+
+	d.log = d.log.Append(cardea.LogEntry{Act: cardea.ActDeny, Key: presence, Event: event, Reach: cardea.ReachDevice, Base: d.head})
+	d.sync()
+	d.wants(recommend, cardea.ReasonForked)
+	if len(d.log.Entries) != 0 {
+		t.Errorf("%d entries are not acknowledged", len(d.log.Entries))
+	}
+	if err := h.hub.ConfirmFork(t.Context(), h.account.ID, d.link); err != nil {
+		t.Fatal(err)
+	}
+	d.sync()
+	d.wants(recommend, cardea.ReasonGranted)
+	d.wants(presence, cardea.ReasonWithdrawn)
+}
+
 func TestRevisionBeyondTheCloudIsOvertaken(t *testing.T) {
 	h := newHouse(t)
 	d := h.pair("g1")

@@ -190,14 +190,26 @@ func (h *Hub) consumeEntry(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up,
 	if err := tx.PutLogHash(link.ID, up.Log, e.N, e.Hash()); err != nil {
 		return err
 	}
+	proposal := ledger.Proposal{
+		Decision: e.Decision(), Channel: cardea.ChannelDevice, Scope: e.Scope(link.Device),
+		Link: link.ID, Log: up.Log, N: e.N,
+		OnlyStops: link.Forked || link.State != accountdb.LinkLive,
+	}
 	err := tx.Attempt(func() error {
-		_, err := h.Ledger.Take(tx, link.Account, ledger.Proposal{
-			Decision: e.Decision(), Channel: cardea.ChannelDevice, Scope: e.Scope(link.Device),
-			Link: link.ID, Log: up.Log, N: e.N,
-			OnlyStops: link.Forked || link.State != accountdb.LinkLive,
-		})
+		_, err := h.Ledger.Take(tx, link.Account, proposal)
 		return err
 	})
+	if errors.Is(err, ledger.ErrReused) { // as a number with other content is
+		if err := h.fork(tx, link); err != nil {
+			return err
+		}
+		// It counts as far as it stops something, by a name of its own.
+		proposal.Event, proposal.OnlyStops = cardea.NewID[cardea.EventID](), true
+		err = tx.Attempt(func() error {
+			_, err := h.Ledger.Take(tx, link.Account, proposal)
+			return err
+		})
+	}
 	if rejected, ok := errors.AsType[*ledger.RejectedError](err); ok {
 		if len(link.Rejected) < wire.MaxRejected {
 			link.Rejected = append(link.Rejected, cardea.Rejection{Event: e.Event, Reason: rejected.Reason})

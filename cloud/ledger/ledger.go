@@ -29,6 +29,9 @@ type RejectedError struct{ Reason cardea.Rejected }
 
 func (e *RejectedError) Error() string { return "the decision is rejected: " + string(e.Reason) }
 
+// ErrReused: an event stands for another decision already.
+var ErrReused = errors.New("the event stands for another decision")
+
 // A Ledger is the ledgers of all accounts. Wake, if set, is told of every commit
 // that changed an account.
 type Ledger struct {
@@ -100,9 +103,13 @@ func (l *Ledger) Decide(ctx context.Context, account cardea.AccountID, channel c
 }
 
 // Take appends a proposal within a transaction that holds the account. Of an
-// event that was appended before it returns that entry.
+// event that was appended before it returns that entry, or ErrReused if it was
+// another decision.
 func (l *Ledger) Take(tx *accountdb.Tx, account cardea.AccountID, p Proposal) (cardea.Entry, error) {
 	if e, err := tx.Recorded(account, p.Event); !errors.Is(err, accountdb.ErrNotFound) {
+		if err == nil {
+			err = l.same(tx, account, e, p)
+		}
 		return e, err
 	}
 	e := cardea.Entry{
@@ -131,6 +138,28 @@ func (l *Ledger) Take(tx *accountdb.Tx, account cardea.AccountID, p Proposal) (c
 		return l.grant(tx, account, e)
 	}
 	return l.prefer(tx, account, e)
+}
+
+// same is ErrReused unless the entry is what is proposed. What it was based on
+// and where it was said may differ: a device copies its log when it must.
+func (l *Ledger) same(tx *accountdb.Tx, account cardea.AccountID, e cardea.Entry, p Proposal) error {
+	if e.Act != p.Act || e.Key != p.Key || e.Version != p.Version || e.Notice != p.Notice || e.Preference != p.Preference || e.Scope != p.Scope {
+		return ErrReused
+	}
+	cat, _ := l.Catalogue.Current()
+	def, ok := cat.Preference(p.Preference)
+	if p.Act != cardea.ActPrefer || !ok {
+		return nil
+	}
+	value, err := def.Parse(string(p.Value))
+	if err != nil {
+		return ErrReused
+	}
+	is, err := tx.HasValue(account, e, value)
+	if err == nil && !is {
+		err = ErrReused
+	}
+	return err
 }
 
 // stops reports whether a decision only stops something: a denial, the end of a

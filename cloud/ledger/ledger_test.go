@@ -114,6 +114,39 @@ func TestGrantAndWithdraw(t *testing.T) {
 	}
 }
 
+// The same event counts once, and is refused for anything else.
+func TestEventIsOneDecision(t *testing.T) {
+	d := newDesk(t)
+	decide := func(scope cardea.Scope, c cardea.Decision) error {
+		_, err := d.ledger.Decide(t.Context(), d.account.ID, cardea.ChannelPortal, scope, c)
+		return err
+	}
+	const key = cardea.Key("recommendations/use")
+	here := cardea.Scope{Device: cardea.DeviceID(strings.Repeat("A", 43))}
+	said := cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActDeny, Key: key}
+	set := cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActPrefer, Preference: "voice_speed", Value: "120"}
+	for _, c := range []cardea.Decision{said, set} {
+		for range 2 {
+			if err := decide(cardea.Scope{}, c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := decide(here, c); !errors.Is(err, ledger.ErrReused) {
+			t.Errorf("at another place: %v", err)
+		}
+	}
+	if head := d.page().Head; head.Seq != 2 {
+		t.Errorf("%d entries, want 2", head.Seq)
+	}
+	other, louder := said, set
+	other.Key, louder.Value = "presence/use", "90"
+	for _, c := range []cardea.Decision{other, louder, {Event: said.Event, Act: cardea.ActLift, Key: key}, {Event: set.Event, Act: cardea.ActDeny, Key: key}} {
+		if err := decide(cardea.Scope{}, c); !errors.Is(err, ledger.ErrReused) {
+			t.Errorf("%s %s%s %s: %v", c.Act, c.Key, c.Preference, c.Value, err)
+		}
+	}
+}
+
 func TestWhoMayGrantWhat(t *testing.T) {
 	d := newDesk(t)
 	here := cardea.Scope{Device: cardea.DeviceID(strings.Repeat("A", 43))}

@@ -3,6 +3,7 @@ package accountdb
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -173,6 +174,16 @@ func (tx *Tx) value(account cardea.AccountID, e cardea.Entry) (cardea.Value, err
 		return "", fmt.Errorf("value at %d: %w", e.Position.Seq, cardea.ErrChain)
 	}
 	return cardea.Value(plain), nil
+}
+
+// HasValue reports whether v is the value of an entry. Of one whose value was
+// erased nobody can say, and it counts as such.
+func (tx *Tx) HasValue(account cardea.AccountID, e cardea.Entry, v cardea.Value) (bool, error) {
+	is, err := tx.value(account, e)
+	if errors.Is(err, sql.ErrNoRows) || errors.Is(err, ErrErased) {
+		return true, nil
+	}
+	return is == v, err
 }
 
 // Settle makes the entry what stands for its preference at its scope.
