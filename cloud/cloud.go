@@ -185,9 +185,13 @@ func (c *cloud) openIssuer(context.Context) error {
 }
 
 func (c *cloud) openHTTP(ctx context.Context) error {
+	providers, err := c.config.providers()
+	if err != nil {
+		return err
+	}
 	pages, err := portal.New(portal.Config{
 		Issuer: c.config.Issuer, Brand: c.config.Brand, Accounts: c.db, Ledger: c.ledger, Devices: c.hub,
-		Pairings: c.issuer, Address: c.address, Log: c.log,
+		Pairings: c.issuer, Providers: providers, Address: c.address, Log: c.log,
 	})
 	if err != nil {
 		return err

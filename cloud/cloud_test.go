@@ -107,8 +107,18 @@ func TestRefusesWhatCannotWork(t *testing.T) {
 		"admin key":        {func(c *cloud.Config) { c.AdminKeys = []cloud.AdminKey{{Name: "x", SHA256: "12"}} }, "admin_keys"},
 		"port taken":       {func(c *cloud.Config) { c.Listen = strings.TrimPrefix(good.Issuer, "http://") }, "another listen address"},
 		"mqtt port taken":  {func(c *cloud.Config) { c.MQTTListen = strings.TrimPrefix(good.Issuer, "http://") }, "mqtt_listen"},
-		"proxy by name":    {func(c *cloud.Config) { c.TrustedProxies = []string{"proxy.example"} }, "trusted_proxies"},
-		"database in use":  {func(c *cloud.Config) { c.DataDir = good.DataDir }, "stop the other process"},
+		"provider": {func(c *cloud.Config) {
+			c.Providers = []cloud.Provider{{ID: "x", Name: "X", Issuer: "http://login.example.com"}}
+		}, "https only"},
+		"provider twice": {func(c *cloud.Config) {
+			p := cloud.Provider{ID: "x", Name: "X", Issuer: "https://login.example.com", ClientID: "cardea"}
+			c.Providers = []cloud.Provider{p, p}
+		}, "id of its own"},
+		"provider's secret": {func(c *cloud.Config) {
+			c.Providers = []cloud.Provider{{ID: "x", Name: "X", Issuer: "https://login.example.com", ClientID: "cardea", ClientSecretFile: "nowhere"}}
+		}, "nowhere"},
+		"proxy by name":   {func(c *cloud.Config) { c.TrustedProxies = []string{"proxy.example"} }, "trusted_proxies"},
+		"database in use": {func(c *cloud.Config) { c.DataDir = good.DataDir }, "stop the other process"},
 	} {
 		c := config(t)
 		test.change(&c)

@@ -97,6 +97,10 @@ type Config struct {
 	// key list. Default: none.
 	Anchors []string `toml:"anchors"`
 
+	// Providers are where owners can sign in with an account they have.
+	// Default: none.
+	Providers []Provider `toml:"providers"`
+
 	// AdminKeys open the brand's API. None: the API refuses everybody.
 	AdminKeys []AdminKey `toml:"admin_keys"`
 
@@ -129,6 +133,22 @@ type ACME struct {
 	// CAFile names the PEM certificates that vouch for the directory's server.
 	// Default: those of the system.
 	CAFile string `toml:"ca_file"`
+}
+
+// A Provider is an OpenID provider with which the brand has registered.
+type Provider struct {
+	// ID names it in addresses: lower-case letters, digits and dashes. It sends
+	// owners back to {issuer}/signin/with/{id}/back, which it wants registered.
+	ID string `toml:"id"`
+	// Name is what owners know it by.
+	Name string `toml:"name"`
+	// Issuer is its issuer identifier, as its metadata has it.
+	Issuer string `toml:"issuer"`
+	// ClientID is what it gave the brand.
+	ClientID string `toml:"client_id"`
+	// ClientSecretFile has the secret it gave, alone in the file. Default: none,
+	// for a public client.
+	ClientSecretFile string `toml:"client_secret_file"`
 }
 
 // An AdminKey opens the brand's API to one of its systems.

@@ -162,7 +162,7 @@ func (g *Guard) Check(wall time.Time) error {
 // judge compares the clocks. g.mu is held.
 func (g *Guard) judge(now mark) error {
 	if behind := g.highest.Sub(now.Wall); behind > tolerance {
-		return fmt.Errorf("%w: it stands %v below what was recorded or signed", ErrClock, behind)
+		return fmt.Errorf("%w: it stands %v below what was recorded or signed (if it is right now, see cardea-cloud clock show)", ErrClock, behind)
 	}
 	if g.agreed == (mark{}) {
 		return fmt.Errorf("%w: it has not been compared yet", ErrClock)

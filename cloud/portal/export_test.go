@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"crypto/sha256"
 	"io/fs"
 	"net/http"
 	"testing/fstest"
@@ -45,6 +46,9 @@ func (p *Portal) Rewrite(name string, change func(text string) string) error {
 	p.pages = parsePages(files)
 	return err
 }
+
+// SessionHash is what is stored of a session's secret.
+func SessionHash(secret []byte) cardea.Hash { return sha256.Sum256(secret) }
 
 // HoldTurns takes every turn to hash a password until release is called.
 func (p *Portal) HoldTurns() (release func()) {

@@ -24,7 +24,8 @@ type view struct {
 	Title   string
 	Brand   string
 	Section string // the place in the navigation
-	Email   string // of who is signed in
+	Owner   bool   // somebody is signed in
+	Email   string // theirs, if they have one
 	Form    string // the token every form carries
 	Body    any
 }
@@ -50,7 +51,7 @@ func parsePages(files fs.FS) map[string]*template.Template {
 // show answers with a page. It is rendered whole first, so that a fault in it
 // never leaves half a page.
 func (p *Portal) show(w http.ResponseWriter, v visit, status int, name string, content view) error {
-	content.Brand, content.Email = p.brand, v.Email
+	content.Brand, content.Owner, content.Email = p.brand, !v.Account.IsZero(), v.Email
 	if v.secret != nil {
 		content.Form = v.formToken()
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/ledger"
+	"github.com/cardea-id/cardea/cloud/provider"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/pairing/issuer"
@@ -23,10 +24,14 @@ import (
 
 // Accounts is who can sign in and who is: *accountdb.DB, whose methods say what
 // they promise. All are safe for concurrent use and durable when they return.
-// Expected outcomes are accountdb.ErrTaken and accountdb.ErrNotFound.
+// Expected outcomes are accountdb.ErrTaken, ErrForeign and ErrNotFound.
 type Accounts interface {
 	Register(ctx context.Context, email, password string) (cardea.AccountID, error)
 	LoginByEmail(ctx context.Context, email string) (accountdb.Login, error)
+	LoginByIdentity(ctx context.Context, who accountdb.Identity) (accountdb.Login, error)
+	RegisterIdentity(ctx context.Context, who accountdb.Identity, email string) (cardea.AccountID, error)
+	Connect(ctx context.Context, account cardea.AccountID, who accountdb.Identity) error
+	Connections(ctx context.Context, account cardea.AccountID) ([]accountdb.Connection, error)
 	StartSession(ctx context.Context, hash cardea.Hash, account cardea.AccountID, life time.Duration) error
 	Session(ctx context.Context, hash cardea.Hash) (accountdb.Session, error)
 	EndSession(ctx context.Context, hash cardea.Hash) error
@@ -67,6 +72,9 @@ type Config struct {
 	Devices  Devices
 	Pairings Pairings
 
+	// Providers are where owners can sign in with an account they have.
+	Providers []*provider.Provider
+
 	// Address is where a request comes from. It limits guesses, and tells
 	// whether a device is on the owner's network. Nil: the connection's other
 	// end, which behind a proxy is the proxy.
@@ -82,6 +90,7 @@ type Portal struct {
 	ledger    Ledger
 	devices   Devices
 	pairings  Pairings
+	providers []*provider.Provider
 	address   func(*http.Request) netip.Addr
 	log       *slog.Logger
 	passwords *passwords
@@ -99,7 +108,7 @@ func New(c Config) (*Portal, error) {
 	}
 	p := &Portal{
 		brand: c.Brand, https: u.Scheme == "https",
-		accounts: c.Accounts, ledger: c.Ledger, devices: c.Devices, pairings: c.Pairings,
+		accounts: c.Accounts, ledger: c.Ledger, devices: c.Devices, pairings: c.Pairings, providers: c.Providers,
 		address: c.Address, log: c.Log,
 		pages:     templates,
 		passwords: newPasswords(max(2, runtime.NumCPU())),
@@ -136,6 +145,9 @@ func (p *Portal) routes(origin string) (http.Handler, error) {
 	mux.Handle("POST /signin", p.open(p.postSignIn))
 	mux.Handle("GET /register", p.open(p.showRegister))
 	mux.Handle("POST /register", p.open(p.postRegister))
+	mux.Handle("POST /signin/with/{provider}", p.open(p.postElsewhere))
+	mux.Handle("GET /signin/with/{provider}/back", p.open(p.showBack))
+	mux.Handle("GET "+accountPage, p.owner(p.showAccount))
 	mux.Handle("POST /signout", p.open(p.postSignOut))
 	mux.Handle("GET /pair", p.owner(p.showPair))
 	mux.Handle("POST /pair", p.owner(p.postPair))

@@ -21,6 +21,7 @@ type entrance struct {
 	Wrong     string // what is wrong, if something is
 	WrongMail bool   // with the address, not with the password
 	Minimum   int
+	Elsewhere []provided
 }
 
 func (p *Portal) showSignIn(w http.ResponseWriter, r *http.Request, v visit) error {
@@ -42,7 +43,7 @@ func (p *Portal) openEntrance(w http.ResponseWriter, r *http.Request, v visit, n
 }
 
 func (p *Portal) showEntrance(w http.ResponseWriter, v visit, status int, name string, e entrance) error {
-	e.Next, e.Minimum = returnPath(e.Next), minPassword
+	e.Next, e.Minimum, e.Elsewhere = returnPath(e.Next), minPassword, p.offers()
 	e.Pairing = strings.HasPrefix(e.Next, "/pair")
 	title, other := "Sign in", "/register"
 	if name == "register.html" {

@@ -5,12 +5,14 @@
 //	cardea-cloud [-config ...] backup FILE
 //	cardea-cloud [-config ...] restore FILE
 //	cardea-cloud [-config ...] rotate statement|token
+//	cardea-cloud [-config ...] clock show|2026-11-21
 //
 // It ends cleanly on SIGINT and SIGTERM. The configuration's fields are
 // described at cloud.Config. backup copies the database to a new file, also
 // while the cloud runs; restore puts such a copy in its place, only while it
 // does not. See docs/backup.md. rotate makes a new key of its kind, whether the
-// cloud runs or not; see docs/keys.md.
+// cloud runs or not; see docs/keys.md. clock is for one that signs nothing because
+// its clock was ahead; see docs/clock.md.
 package main
 
 import (
@@ -73,14 +75,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
 	if known {
-		return task(ctx, c, flags.Arg(1), log)
+		return task(ctx, c, flags.Arg(1), stdout, log)
 	}
 	return cloud.Run(ctx, c, log)
 }
 
 // tasks are what is done instead of running the cloud.
-var tasks = map[string]func(context.Context, cloud.Config, string, *slog.Logger) error{
-	"backup": cloud.Backup, "restore": cloud.Restore, "rotate": cloud.Rotate,
+var tasks = map[string]task{
+	"backup": silent(cloud.Backup), "restore": silent(cloud.Restore), "rotate": silent(cloud.Rotate), "clock": cloud.Clock,
 }
 
-var wants = map[string]string{"backup": "file", "restore": "file", "rotate": "key, statement or token"}
+var wants = map[string]string{"backup": "file", "restore": "file", "rotate": "key, statement or token", "clock": "day, or say show"}
+
+type task func(ctx context.Context, c cloud.Config, what string, out io.Writer, log *slog.Logger) error
+
+// silent is a task that has nothing to say but what it logs.
+func silent(do func(context.Context, cloud.Config, string, *slog.Logger) error) task {
+	return func(ctx context.Context, c cloud.Config, what string, _ io.Writer, log *slog.Logger) error {
+		return do(ctx, c, what, log)
+	}
+}

@@ -25,8 +25,8 @@ var floors = [][]string{
 	{"agent", "cloud"},
 	{"agent/localapi", "cloud/portal", "cloud/admin"},
 	{"agent/syncer", "agent/session", "agent/checkup", "cloud/hub"},
-	{"agent/gate", "agent/keys", "agent/tlsclock", "agent/client", "cloud/ledger", "cloud/broker", "cloud/clock", "cloud/token", "cloud/certificate"},
-	{"cloud/catalogue"},
+	{"agent/gate", "agent/keys", "agent/tlsclock", "agent/client", "cloud/ledger", "cloud/broker", "cloud/clock", "cloud/token", "cloud/certificate", "cloud/provider/providertest"},
+	{"cloud/catalogue", "cloud/provider"},
 	{"store/devicedb/devicedbtest", "store/accountdb/accountdbtest"},
 	{"store/devicedb", "store/accountdb", "pairing/issuer", "pairing/qr/qrtest", "pairing/pairingtest"},
 	{"pairing/qr", "store/stopjournal"},
@@ -40,6 +40,7 @@ var floors = [][]string{
 // owners lists who may import a third-party module; tests may import any.
 var owners = map[string][]string{
 	"github.com/BurntSushi/toml":          {"internal/config"},
+	"github.com/coreos/go-oidc/v3":        {"cloud/provider"},
 	"github.com/eclipse/paho.mqtt.golang": {"internal/mqttlink"},
 	"github.com/fxamacker/cbor/v2":        {"internal/wire"},
 	"github.com/getkin/kin-openapi":       {"internal/openapi"}, // for tests
@@ -53,6 +54,7 @@ var owners = map[string][]string{
 	"go.yaml.in/yaml/v3":                  {"cloud/catalogue"},
 	"golang.org/x/crypto":                 {"cloud/portal", "cloud/certificate"}, // argon2; acme
 	"golang.org/x/net":                    {"internal/owner"},
+	"golang.org/x/oauth2":                 {"cloud/provider"},
 	"golang.org/x/sys":                    {"*"}, // system calls, where they are made
 	"golang.org/x/term":                   {"internal/tool"},
 	"modernc.org/sqlite":                  {"store/accountdb"},

@@ -88,10 +88,15 @@ func commitment(salt []byte, value cardea.Value) cardea.Hash {
 	return cardea.Hash(h.Sum(nil))
 }
 
-// Decisions reads the entries after seq that decide on consents, in order.
+// Decisions reads the entries after seq that decide on consents, in order. When
+// one was recorded is what it counts from, see [Tx.Redate].
 func (tx *Tx) Decisions(account cardea.AccountID, seq uint64) ([]cardea.Entry, error) {
-	return list(tx, scanEntry, `SELECT `+ledgerColumns+` FROM ledger
+	entries, err := list(tx, scanEntry, `SELECT `+ledgerColumns+` FROM ledger
 		WHERE account = ? AND seq > ? AND act IN ('grant', 'deny') ORDER BY seq`, account[:], seq)
+	if err != nil {
+		return nil, err
+	}
+	return tx.dated(account, entries)
 }
 
 // Entries reads the whole ledger after seq, in order, without values.

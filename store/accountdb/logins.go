@@ -16,7 +16,8 @@ import (
 var ErrTaken = errors.New("the e-mail address is taken")
 
 // A Login is how an owner signs in. Password is what the caller made of it, a
-// hash with its salt and parameters; this package never sees the password.
+// hash with its salt and parameters, empty for an owner who has none; this
+// package never sees the password.
 type Login struct {
 	Account  cardea.AccountID
 	Email    string
@@ -30,32 +31,41 @@ type Login struct {
 func (db *DB) Register(ctx context.Context, email, password string) (cardea.AccountID, error) {
 	var account cardea.AccountID
 	err := db.Update(ctx, func(tx *Tx) error {
-		lookup, err := tx.lookup(email)
-		if err != nil {
-			return err
-		}
-		switch _, err := one(tx, scanBytes, `SELECT lookup FROM logins WHERE lookup = ?`, lookup); {
-		case err == nil:
-			return ErrTaken
-		case !errors.Is(err, ErrNotFound):
-			return err
-		}
-		a, err := tx.CreateAccount()
-		if err != nil {
-			return err
-		}
+		a, err := tx.newOwner(email, password)
 		account = a.ID
-		sealed, err := tx.SealFor(a.ID, emailLabel, []byte(email))
-		if err != nil {
-			return err
-		}
-		return tx.exec(`INSERT INTO logins (lookup, account, email_sealed, password, changed) VALUES (?, ?, ?, ?, ?)`,
-			lookup, a.ID[:], sealed, password, tx.Millis())
+		return err
 	})
 	if err != nil {
 		return cardea.AccountID{}, fmt.Errorf("register: %w", err)
 	}
 	return account, nil
+}
+
+// newOwner makes an account with an address, or without if email is empty.
+func (tx *Tx) newOwner(email, password string) (Account, error) {
+	if email == "" {
+		return tx.CreateAccount()
+	}
+	lookup, err := tx.lookup(email)
+	if err != nil {
+		return Account{}, err
+	}
+	switch _, err := one(tx, scanBytes, `SELECT lookup FROM logins WHERE lookup = ?`, lookup); {
+	case err == nil:
+		return Account{}, ErrTaken
+	case !errors.Is(err, ErrNotFound):
+		return Account{}, err
+	}
+	a, err := tx.CreateAccount()
+	if err != nil {
+		return Account{}, err
+	}
+	sealed, err := tx.SealFor(a.ID, emailLabel, []byte(email))
+	if err != nil {
+		return Account{}, err
+	}
+	return a, tx.exec(`INSERT INTO logins (lookup, account, email_sealed, password, changed) VALUES (?, ?, ?, ?, ?)`,
+		lookup, a.ID[:], sealed, password, tx.Millis())
 }
 
 const emailLabel = "e-mail"
@@ -87,14 +97,18 @@ func scanLogin(s scanner) (l Login, err error) {
 	return l, err
 }
 
-// openEmail replaces the sealed address by the address.
+// openEmail replaces the sealed address by the address, if there is one.
 func (tx *Tx) openEmail(l *Login) error {
+	if l.Email == "" {
+		return nil
+	}
 	plain, err := tx.OpenFor(l.Account, emailLabel, []byte(l.Email))
 	l.Email = string(plain)
 	return err
 }
 
-// A Session is a browser in which an owner is signed in.
+// A Session is a browser in which an owner is signed in. An owner who signs in
+// through a provider may have no address.
 type Session struct {
 	Account cardea.AccountID
 	Email   string
@@ -122,8 +136,8 @@ func (db *DB) StartSession(ctx context.Context, hash cardea.Hash, account cardea
 func (db *DB) Session(ctx context.Context, hash cardea.Hash) (Session, error) {
 	var s Session
 	err := db.View(ctx, func(tx *Tx) (err error) {
-		s, err = one(tx, scanSession, `SELECT sessions.account, email_sealed, expires FROM sessions
-			JOIN logins ON logins.account = sessions.account JOIN accounts ON accounts.id = sessions.account
+		s, err = one(tx, scanSession, `SELECT sessions.account, COALESCE(email_sealed, ''), expires FROM sessions
+			LEFT JOIN logins ON logins.account = sessions.account JOIN accounts ON accounts.id = sessions.account
 			WHERE hash = ? AND expires > ? AND NOT disabled`, hash[:], tx.Millis())
 		if err != nil {
 			return err
