@@ -22,6 +22,7 @@ type (
 	logKind     struct{}
 	eventKind   struct{}
 	orderKind   struct{}
+	lossKind    struct{}
 )
 
 type (
@@ -38,6 +39,8 @@ type (
 	EventID = ID[eventKind]
 	// OrderID names an order of the cloud, executed once.
 	OrderID = ID[orderKind]
+	// LossID names one time that a device lost what was said on it.
+	LossID = ID[lossKind]
 )
 
 // NewID returns a fresh random identifier.

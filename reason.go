@@ -17,7 +17,7 @@ const (
 	ReasonClock     Reason = "clock"     // the time is not known
 	ReasonSignature Reason = "signature" // the last word can not be verified
 	ReasonRollback  Reason = "rollback"  // the state is older than it should be
-	ReasonForked    Reason = "forked"    // two devices speak with this key
+	ReasonForked    Reason = "forked"    // the device may be a copy, or has lost what was said on it: its owner must confirm it
 	ReasonGuest     Reason = "guest"     // nobody is linked, or nobody is active
 	ReasonGuardian  Reason = "guardian"  // a guardian's yes is missing or was taken back
 	ReasonUnknown   Reason = "unknown"   // no such purpose, facet or link

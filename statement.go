@@ -91,6 +91,9 @@ type Down struct {
 	// to an earlier state. The device sends the statement it holds with its next
 	// report. Such a message changes nothing and extends no lease.
 	Recover bool `cbor:"14,keyasint,omitempty"`
+	// Confirmed is the Loss of the report this answers, once the owner has said
+	// what the device may do again.
+	Confirmed LossID `cbor:"15,keyasint,omitzero"`
 }
 
 // Renewal reports whether the message only extends time.
@@ -131,4 +134,7 @@ type Up struct {
 	// Away: somebody else uses the device now, or a guest. What the device does
 	// meanwhile is not this account's to know.
 	Away bool `cbor:"12,keyasint,omitempty"`
+	// Loss: something that was stopped on the device may be lost, so it denies
+	// everything on this link until the owner has confirmed this very loss.
+	Loss LossID `cbor:"13,keyasint,omitzero"`
 }

@@ -215,6 +215,7 @@ func (r *rogue) encodings() {
 		"not closed, but said":          edit(good, map[int]any{13: false}),
 		"not recovering, but said":      edit(good, map[int]any{14: false}),
 		"a nonce of zeros":              edit(good, map[int]any{7: make([]byte, 16)}),
+		"no loss confirmed, but said":   edit(good, map[int]any{15: make([]byte, 16)}),
 		"a nonce of 15 bytes":           edit(good, map[int]any{7: make([]byte, 15)}),
 		"a nonce as an array":           edit(good, map[int]any{7: []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}}),
 		"a time with a tag":             edit(good, map[int]any{6: cbor.Tag{Number: 1, Content: now}}),
@@ -286,6 +287,9 @@ func (r *rogue) downs() {
 	r.add("renewal", "a renewal of nothing", "malformed", r.sealDown(typRenewal, edit(encode(r.renewal()), map[int]any{4: 0, 11: make([]byte, 32)})))
 	r.add("renewal", "asks to recover, and is closed", "malformed", r.sealDown(typRenewal, edit(encode(r.closed()), map[int]any{7: fill(16, "nonce"), 14: true})))
 	r.add("renewal", "asks to recover, and answers nothing", "malformed", r.sealDown(typRenewal, edit(encode(r.renewal()), map[int]any{7: nil, 14: true})))
+	r.add("renewal", "confirms a loss, and answers nothing", "malformed", r.sealDown(typRenewal, edit(encode(r.renewal()), map[int]any{7: nil, 15: fill(16, "loss")})))
+	r.add("renewal", "confirms a loss, and asks to recover", "malformed", r.sealDown(typRenewal, edit(encode(r.renewal()), map[int]any{14: true, 15: fill(16, "loss")})))
+	r.add("renewal", "confirms a loss, and is closed", "malformed", r.sealDown(typRenewal, edit(encode(r.closed()), map[int]any{7: fill(16, "nonce"), 15: fill(16, "loss")})))
 	r.add("renewal", "closed at a revision without a hash", "malformed", r.sealDown(typRenewal, edit(encode(r.closed()), map[int]any{4: 7})))
 }
 
@@ -342,6 +346,8 @@ func (r *rogue) ups() {
 		{"a preference in capitals", "malformed", entry(map[int]any{4: "prefer", 6: nil, 9: "VOICE"})},
 		{"a statement of 8193 bytes", "too_big", map[int]any{11: make([]byte, cardea.MaxMessageBytes+1)}},
 		{"no statement held, but said", "malformed", map[int]any{11: []byte{}}},
+		{"no loss, but said", "malformed", map[int]any{13: make([]byte, 16)}},
+		{"a loss of 15 bytes", "malformed", map[int]any{13: fill(15, "loss")}},
 		{"a value of 1025 bytes", "malformed", entry(map[int]any{10: strings.Repeat("1", 1025)})},
 	} {
 		r.add("report", tt.name, tt.err, r.sealUp(edit(encode(r.report()), tt.changes)))

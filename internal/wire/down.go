@@ -113,6 +113,8 @@ func checkContent(d cardea.Down) error {
 	switch {
 	case d.Recover && (d.Closed || d.Body != nil || d.Nonce.IsZero()):
 		return malformed("recover answers a report, and says nothing else")
+	case !d.Confirmed.IsZero() && (d.Recover || d.Closed || d.Nonce.IsZero()):
+		return malformed("confirmed answers the report that names the loss")
 	case d.Closed && d.Body != nil:
 		return malformed("closed, and a body")
 	case d.Closed && d.Revision == 0 && d.BodyHash.IsZero():

@@ -127,6 +127,8 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 	}
 	recover, asked := c.renewal(), c.report()
 	recover.Recover, asked.Held = true, fill(32, "the statement, which is its receiver's to verify")
+	told, confirmed := c.report(), c.renewal()
+	told.Loss, confirmed.Confirmed = cardea.LossID(fill(16, "loss")), cardea.LossID(fill(16, "loss"))
 	report := up(t, c, c.report())
 	house, shared := c.report(), c.body()
 	house.Away, house.Entries = true, cardea.NewLog().Append(
@@ -146,6 +148,8 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 		{Name: "extends the lease", Kind: "renewal", Bytes: down(t, c, c.renewal())},
 		{Name: "closed", Kind: "renewal", Bytes: down(t, c, c.closed())},
 		{Name: "asks to recover", Kind: "renewal", Bytes: down(t, c, recover)},
+		{Name: "of a loss", Kind: "report", Bytes: up(t, c, told)},
+		{Name: "confirms a loss", Kind: "renewal", Bytes: down(t, c, confirmed)},
 		{Name: "with the statement held", Kind: "report", Bytes: up(t, c, asked)},
 		{Name: "with a log", Kind: "report", Bytes: report},
 		{Name: "the first", Kind: "report", Bytes: up(t, c, first)},

@@ -21,6 +21,8 @@ type down struct {
 	Body     *cardea.Body       `json:"body,omitempty"`
 	Closed   bool               `json:"closed,omitempty"`
 	Recover  bool               `json:"recover,omitempty"`
+
+	Confirmed cardea.LossID `json:"confirmed,omitzero"`
 }
 
 type seen struct {
@@ -33,7 +35,7 @@ func showDown(d cardea.Down) down {
 	out := down{
 		Device: d.Device, Link: d.Link, Revision: d.Revision, Head: d.Head, Time: d.Time, Lease: d.Lease,
 		Seen: seen{d.Seen.Log, d.Seen.N, d.Seen.Hash}, Rejected: d.Rejected, BodyHash: d.BodyHash, Closed: d.Closed,
-		Recover: d.Recover,
+		Recover: d.Recover, Confirmed: d.Confirmed,
 	}
 	if !d.Nonce.IsZero() {
 		out.Nonce = d.Nonce[:]
@@ -55,6 +57,8 @@ type up struct {
 	Clock   cardea.ClockState `json:"clock"`
 	Entries []cardea.LogEntry `json:"entries"`
 	Held    Hex               `json:"held,omitempty"`
+	Away    bool              `json:"away,omitempty"`
+	Loss    cardea.LossID     `json:"loss,omitzero"`
 }
 
 type have struct {
@@ -66,6 +70,7 @@ func showUp(u cardea.Up) up {
 	return up{
 		Device: u.Device, Links: u.Links, Link: u.Link, Log: u.Log, Boot: u.Boot[:], Nonce: u.Nonce[:],
 		Have: have{u.Have.Revision, u.Have.BodyHash}, Clock: u.Clock, Entries: u.Entries, Held: u.Held,
+		Away: u.Away, Loss: u.Loss,
 	}
 }
 
