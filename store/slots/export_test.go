@@ -1,5 +1,33 @@
 package slots
 
+import "syscall"
+
+// LoadWithout reads the journal again from a disk that does not give one page,
+// and returns which page that was.
+func (j *Journal) LoadWithout(page int) (lost int, err error) {
+	j.last, j.live, j.doubt = record{}, nil, false
+	whole := j.file
+	defer func() { j.file = whole }()
+	j.file = without{whole, page}
+	pages, err := j.load()
+	if len(pages) != 1 {
+		return -1, err
+	}
+	return pages[0], err
+}
+
+type without struct {
+	pageFile
+	page int
+}
+
+func (w without) ReadAt(b []byte, off int64) (int, error) {
+	if int(off/PageSize) == w.page {
+		return 0, syscall.EIO
+	}
+	return w.pageFile.ReadAt(b, off)
+}
+
 // Pages and PageSize are the shape of a journal's file.
 const (
 	Pages    = pages

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"slices"
 	"sync"
@@ -27,7 +26,7 @@ var (
 	ErrFull = errors.New("the deny journal is full: connect the device, so that the cloud hears of what was denied")
 	// ErrDoubt says that records of the journal are missing or can not be read:
 	// a denial may have been lost.
-	ErrDoubt = errors.New("the deny journal is damaged: everything is denied until the cloud has answered")
+	ErrDoubt = errors.New("the deny journal is damaged: everything is denied until the owner has confirmed the device")
 )
 
 // A Journal holds every denial made on the device that the cloud has not
@@ -39,7 +38,7 @@ var (
 // the oldest that still counts. A record takes over what counts of the page that
 // is written next, so that a write torn half-way destroys nothing. A journal
 // with a hole is not refused: what can be read of it is kept, and [Journal.Doubt]
-// says that something may be missing until [Journal.Settle].
+// says that something may be missing until [Journal.Lose] has every link say so.
 //
 // A Journal is safe for concurrent use.
 type Journal struct {
@@ -50,7 +49,8 @@ type Journal struct {
 	last  record // the newest; its denials are those written with it
 	hash  cardea.Hash
 	live  []held // oldest first
-	doubt error
+	doubt bool
+	stale bool
 	made  bool
 }
 
@@ -77,222 +77,79 @@ func OpenJournal(path string, seal [32]byte) (*Journal, error) {
 	return j, nil
 }
 
-func (j *Journal) open(path string) error {
-	f, err := openSync(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		j.made = true
-		return j.remake(path)
-	}
-	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	j.file = f
-	lost, err := j.load()
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if info.Size() == pages*pageSize {
-		j.heal(lost)
-		return nil
-	}
-	j.doubt = ErrDoubt
-	f.Close() // what is left of it has been read
-	return j.remake(path)
-}
+// Made reports whether OpenJournal found no file.
+func (j *Journal) Made() bool { return j.made }
 
-// remake puts a whole new file, with what counts in it, in place of none or of
-// one that was cut off.
-func (j *Journal) remake(path string) error {
-	m := make(memory, 0, pages*pageSize)
-	for i := range pages {
-		sealed, err := j.seal.seal(i, record{}.encode())
-		if err != nil {
-			return err
-		}
-		m = append(m, sealed...)
-	}
-	j.file = m
-	if err := j.refresh(); err != nil {
-		return err
-	}
-	if err := create(path, m); err != nil {
-		return err
-	}
-	f, err := openSync(path)
-	j.file = f
-	return err
-}
-
-// refresh writes everything that counts into new records, so that no old one is
-// needed any more.
-func (j *Journal) refresh() error {
-	from := j.last.number + 1
-	old := func(h held) bool { return h.at < from }
-	for done := false; !done; done = !slices.ContainsFunc(j.live, old) {
-		r, moved := j.next(j.last.links, j.live)
-		for i, h := range moved {
-			if size := len(h.append(nil)); old(h) && len(r.encode())+size <= roomy {
-				r.denials, moved[i].at = append(r.denials, h.Denial), r.number
-			}
-		}
-		r.need = oldest(moved, r.number)
-		if err := j.put(r); err != nil {
-			return err
-		}
-		j.live = moved
+// Doubt is ErrDoubt while a denial may be missing that no link's loss speaks of.
+func (j *Journal) Doubt() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.doubt {
+		return ErrDoubt
 	}
 	return nil
 }
 
-// oldest is the first record that holds any of the denials of a state.
-func oldest(live []held, newest uint64) uint64 {
-	for _, h := range live {
-		newest = min(newest, h.at)
-	}
-	return newest
-}
-
-// A memory is a pageFile that is not written yet.
-type memory []byte
-
-func (m memory) ReadAt(b []byte, off int64) (int, error)  { return copy(b, m[off:]), nil }
-func (m memory) WriteAt(b []byte, off int64) (int, error) { return copy(m[off:], b), nil }
-func (m memory) Close() error                             { return nil }
-
-// load reads all pages and finds the newest chain of records. lost are the pages
-// that can not be read.
-func (j *Journal) load() (lost []int, err error) {
-	found := map[uint64]record{}
-	for i := range pages {
-		copies, err := j.page(i)
-		if err != nil {
-			return nil, err
-		}
-		if len(copies) == 0 {
-			lost = append(lost, i)
-		}
-		for _, r := range copies {
-			if r.number > 0 && r.number%pages == uint64(i) {
-				found[r.number] = r
-			}
-		}
-	}
-	for n, r := range found {
-		if n > j.last.number {
-			j.last = r
-		}
-	}
-	if j.last.number == 0 {
-		j.doubt = ErrDoubt // even a new journal has one record
-	}
-	j.collect(found)
-	j.hash = sha256.Sum256(j.last.encode())
-	j.verify(found, lost)
-	return lost, nil
-}
-
-// page reads the records in a page. One cut off counts as unreadable.
-func (j *Journal) page(i int) (copies []record, err error) {
-	sealed := make([]byte, pageSize)
-	if _, err := j.file.ReadAt(sealed, int64(i)*pageSize); errors.Is(err, io.EOF) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	for _, plain := range j.seal.open(i, sealed) {
-		if r, err := decodeRecord(plain); err == nil {
-			copies = append(copies, r)
-		}
-	}
-	return copies, nil
-}
-
-// collect gathers the denials that count from every record there is.
-func (j *Journal) collect(found map[uint64]record) {
-	for _, n := range slices.Sorted(maps.Keys(found)) {
-		for _, d := range found[n].denials {
-			m, ok := j.last.links[d.Link]
-			if !ok || n < m.since || d.Generation <= m.acknowledged {
-				continue
-			}
-			j.live = slices.DeleteFunc(j.live, func(o held) bool { return o.Entry.Event == d.Entry.Event })
-			j.live = append(j.live, held{d, n})
-		}
-	}
-	slices.SortStableFunc(j.live, func(a, b held) int {
-		if a.Link != b.Link {
-			return compareIDs(a.Link, b.Link)
-		}
-		return int(a.Generation) - int(b.Generation)
-	})
-}
-
-// verify looks for holes: a record that counts, or the page where one newer than
-// the newest would stand.
-func (j *Journal) verify(found map[uint64]record, lost []int) {
-	if j.last.doubt || slices.Contains(lost, int((j.last.number+1)%pages)) {
-		j.doubt = ErrDoubt
-	}
-	want := j.hash
-	for n := j.last.number; n >= j.last.need && n > 0; n-- {
-		r, ok := found[n]
-		if !ok || sha256.Sum256(r.encode()) != want {
-			j.doubt = ErrDoubt
-			return
-		}
-		want = r.previous
-	}
-}
-
-// heal makes the ring whole again. A doubt is in the newest record before what
-// shows the damage is written over. What fails is tried again at the next start.
-func (j *Journal) heal(lost []int) {
-	if j.doubt != nil && j.refresh() != nil {
-		return
-	}
-	for _, i := range lost {
-		if at := pages + int(j.last.number%pages) - i; at%pages <= int(j.last.number-j.last.need) {
-			continue // written meanwhile
-		}
-		if sealed, err := j.seal.seal(i, record{}.encode()); err == nil {
-			j.file.WriteAt(sealed, int64(i)*pageSize)
-		}
-	}
-}
-
-// Made reports whether OpenJournal found no file.
-func (j *Journal) Made() bool { return j.made }
-
-// Doubt is ErrDoubt while something may be missing.
-func (j *Journal) Doubt() error {
+// Lose ends the doubt: with one write every one of the links, given with the
+// generation its state has come to at least, has the loss. It stays with a link
+// until Advance names another one or none.
+func (j *Journal) Lose(loss cardea.LossID, generations map[cardea.LinkID]uint64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.doubt
+	links := maps.Clone(j.last.links)
+	for id, generation := range generations {
+		m := j.mark(id)
+		m.generation, m.loss = max(m.generation, generation), loss
+		links[id] = m
+	}
+	before := j.doubt
+	j.doubt = false
+	if err := j.write(links, j.live, nil); err != nil {
+		j.doubt = before
+		return fmt.Errorf("write deny journal: %w", err)
+	}
+	return nil
 }
 
-// Mistrust sets the doubt that Settle ends; every record carries it from here
-// on.
+// Losses are the links that have a loss, and theirs.
+func (j *Journal) Losses() map[cardea.LinkID]cardea.LossID {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out := map[cardea.LinkID]cardea.LossID{}
+	for id, m := range j.last.links {
+		if !m.loss.IsZero() {
+			out[id] = m.loss
+		}
+	}
+	return out
+}
+
+// Stale reports whether Mistrust was called and Settle not yet, also before a
+// restart.
+func (j *Journal) Stale() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.stale
+}
+
+// Mistrust notes that the database beside was put back to an earlier state. Every
+// record says so from here on.
 func (j *Journal) Mistrust() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.doubt = ErrDoubt
+	j.stale = true
 }
 
-// Settle ends the doubt, after what it means was made durable elsewhere.
+// Settle ends that, after what it means was made durable for every link.
 func (j *Journal) Settle() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.doubt == nil {
+	if !j.stale {
 		return nil
 	}
-	before := j.doubt
-	j.doubt = nil
+	j.stale = false
 	if err := j.write(j.last.links, j.live, nil); err != nil {
-		j.doubt = before
+		j.stale = true
 		return fmt.Errorf("settle deny journal: %w", err)
 	}
 	return nil
@@ -359,41 +216,45 @@ func (j *Journal) SetActive(link cardea.LinkID) error {
 // than the one before, and returns when they are on the disk. After an error
 // none of them counts here.
 func (j *Journal) Deny(link cardea.LinkID, generation uint64, entries ...cardea.LogEntry) error {
-	return j.change(link, generation, nil, entries)
-}
-
-// Advance notes that the state of a link has come to a generation. It keeps the
-// denials that are still held unacknowledged, and adds those it does not know,
-// which must be the newest.
-func (j *Journal) Advance(link cardea.LinkID, generation uint64, unacknowledged []cardea.LogEntry) error {
-	return j.change(link, generation, func(e cardea.EventID) bool {
-		return slices.ContainsFunc(unacknowledged, func(u cardea.LogEntry) bool { return u.Event == e })
-	}, unacknowledged)
-}
-
-// change writes one record; keep says which denials of the link still count, by
-// default all.
-func (j *Journal) change(link cardea.LinkID, generation uint64, keep func(cardea.EventID) bool, entries []cardea.LogEntry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	links, live := maps.Clone(j.last.links), slices.Clone(j.live)
-	m, known := links[link]
+	return j.change(link, j.mark(link), j.live, generation, entries)
+}
+
+// Advance notes that the state of a link has come to a generation, and which loss
+// it speaks of. It keeps the denials that are still held unacknowledged, and adds
+// those it does not know, which must be the newest.
+func (j *Journal) Advance(link cardea.LinkID, generation uint64, loss cardea.LossID, unacknowledged []cardea.LogEntry) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	m := j.mark(link)
+	m.loss = loss
+	live := slices.DeleteFunc(slices.Clone(j.live), func(h held) bool {
+		gone := h.Link == link && !slices.ContainsFunc(unacknowledged, func(u cardea.LogEntry) bool { return u.Event == h.Entry.Event })
+		if gone {
+			m.acknowledged = max(m.acknowledged, h.Generation)
+		}
+		return gone
+	})
+	entries := slices.DeleteFunc(slices.Clone(unacknowledged), func(e cardea.LogEntry) bool {
+		return slices.ContainsFunc(live, func(h held) bool { return h.Link == link && h.Entry.Event == e.Event })
+	})
+	return j.change(link, m, live, generation-uint64(max(len(entries), 1)-1), entries)
+}
+
+// mark is what is known of a link, or how a new one begins. j.mu is held.
+func (j *Journal) mark(link cardea.LinkID) mark {
+	m, known := j.last.links[link]
 	if !known {
 		m.since = j.last.number + 1
 	}
-	if keep != nil {
-		live = slices.DeleteFunc(live, func(h held) bool {
-			gone := h.Link == link && !keep(h.Entry.Event)
-			if gone {
-				m.acknowledged = max(m.acknowledged, h.Generation)
-			}
-			return gone
-		})
-		entries = slices.DeleteFunc(slices.Clone(entries), func(e cardea.LogEntry) bool {
-			return slices.ContainsFunc(live, func(h held) bool { return h.Link == link && h.Entry.Event == e.Event })
-		})
-		generation -= uint64(max(len(entries), 1) - 1)
-	}
+	return m
+}
+
+// change writes one record with the denials that still count, live, and new ones,
+// the first of which has the generation. j.mu is held.
+func (j *Journal) change(link cardea.LinkID, m mark, live []held, generation uint64, entries []cardea.LogEntry) error {
+	links := maps.Clone(j.last.links)
 	fresh := make([]Denial, len(entries))
 	for i, e := range entries {
 		fresh[i] = Denial{link, generation + uint64(i), e}
@@ -459,7 +320,7 @@ func (j *Journal) write(links map[cardea.LinkID]mark, live []held, fresh []Denia
 // next is the record that follows, with what it must take over: the page written
 // after it would destroy that. moved is live with the new places.
 func (j *Journal) next(links map[cardea.LinkID]mark, live []held) (record, []held) {
-	r := record{number: j.last.number + 1, previous: j.hash, doubt: j.doubt != nil, active: j.last.active, links: links}
+	r := record{number: j.last.number + 1, previous: j.hash, doubt: j.doubt, stale: j.stale, active: j.last.active, links: links}
 	moved := slices.Clone(live)
 	for i, h := range moved {
 		if h.at+pages <= r.number+1 {

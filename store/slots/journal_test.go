@@ -83,7 +83,7 @@ func (m model) acknowledge(t *testing.T, j *slots.Journal, id cardea.LinkID, n i
 	for _, d := range m.denials[id] {
 		left = append(left, d.Entry)
 	}
-	if err := j.Advance(id, m.generation[id], left); err != nil {
+	if err := j.Advance(id, m.generation[id], cardea.LossID{}, left); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -237,13 +237,19 @@ func TestJournalTellsOfALostPage(t *testing.T) {
 		if !errors.Is(j.Doubt(), slots.ErrDoubt) {
 			t.Error("the doubt is forgotten before it was settled")
 		}
-		if err := j.Settle(); err != nil {
+		loss, links := cardea.NewID[cardea.LossID](), j.Links()
+		if err := j.Lose(loss, links); err != nil {
 			t.Fatal(err)
 		}
 		j.Close()
 		j = open(t, file)
 		if err := j.Doubt(); err != nil {
-			t.Errorf("after it was settled: %v", err)
+			t.Errorf("after every link says so: %v", err)
+		}
+		for id := range links {
+			if j.Losses()[id] != loss {
+				t.Error("the loss is forgotten")
+			}
 		}
 		for id, want := range m.denials {
 			if got := j.Denials(id); len(got) < len(want)-2 {
@@ -269,7 +275,7 @@ func TestJournalCutOff(t *testing.T) {
 		if j.Doubt() == nil {
 			t.Errorf("%d bytes: nothing is said", size)
 		}
-		if err := j.Settle(); err != nil {
+		if err := j.Lose(cardea.NewID[cardea.LossID](), nil); err != nil {
 			t.Error(err)
 		}
 		id := cardea.NewID[cardea.LinkID]()
@@ -323,8 +329,77 @@ func TestJournalWriteFails(t *testing.T) {
 	m.check(t, open(t, path))
 }
 
+// A loss stays with its links, whatever else is written and also for one that the
+// journal did not know, until a change names another one or none. That the
+// database was put back is another thing, and ends apart.
+func TestJournalKeepsLosses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "deny.journal")
+	j, m := open(t, path), newModel()
+	known, other := cardea.NewID[cardea.LinkID](), cardea.NewID[cardea.LinkID]()
+	m.deny(t, j, known, denial("voice/use"))
+	loss := cardea.NewID[cardea.LossID]()
+	if err := j.Lose(loss, map[cardea.LinkID]uint64{known: 0, other: 7}); err != nil {
+		t.Fatal(err)
+	}
+	m.generation[other] = 7
+	for range 2 * slots.Pages {
+		m.deny(t, j, known, denial("a/use"))
+		m.denials[known] = m.denials[known][1:]
+		m.generation[known]++
+		left := []cardea.LogEntry{m.denials[known][0].Entry}
+		if err := j.Advance(known, m.generation[known], loss, left); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.Mistrust()
+	if err := j.SetActive(known); err != nil {
+		t.Fatal(err)
+	}
+	j.Close()
+	j = open(t, path)
+	m.check(t, j)
+	if got := j.Losses(); len(got) != 2 || got[known] != loss || got[other] != loss || !j.Stale() {
+		t.Errorf("losses %v, stale %t", got, j.Stale())
+	}
+	if err := errors.Join(j.Advance(known, m.generation[known], cardea.LossID{}, []cardea.LogEntry{m.denials[known][0].Entry}), j.Settle()); err != nil {
+		t.Fatal(err)
+	}
+	j.Close()
+	j = open(t, path)
+	m.check(t, j)
+	if got := j.Losses(); len(got) != 1 || got[other] != loss || j.Stale() {
+		t.Errorf("then losses %v, stale %t", got, j.Stale())
+	}
+}
+
+// A page that the disk does not give is a lost one, and no reason not to start.
+func TestJournalPageNotGiven(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "deny.journal")
+	m := history(t, path)
+	newest := 0
+	for page := range slots.Pages {
+		j := open(t, path)
+		lost, err := j.LoadWithout(page)
+		if err != nil || lost != page {
+			t.Fatalf("page %d: %d, %v", page, lost, err)
+		}
+		if j.Doubt() != nil {
+			newest++
+			continue
+		}
+		m.check(t, j)
+	}
+	if newest == 0 || newest == slots.Pages {
+		t.Errorf("%d of %d pages were told", newest, slots.Pages)
+	}
+}
+
 func FuzzRecord(f *testing.F) {
 	j := open(f, filepath.Join(f.TempDir(), "deny.journal"))
+	f.Add(j.ExampleRecord())
+	if err := j.Lose(cardea.NewID[cardea.LossID](), map[cardea.LinkID]uint64{cardea.NewID[cardea.LinkID](): 7}); err != nil {
+		f.Fatal(err)
+	}
 	f.Add(j.ExampleRecord())
 	if err := j.Deny(cardea.NewID[cardea.LinkID](), 1, denial("a/use"), denial("b/use")); err != nil {
 		f.Fatal(err)
@@ -346,7 +421,7 @@ func BenchmarkDeny(b *testing.B) {
 		if err := j.Deny(id, i, denial("voice/use")); err != nil {
 			b.Fatal(err)
 		}
-		if err := j.Advance(id, i+1, nil); err != nil {
+		if err := j.Advance(id, i+1, cardea.LossID{}, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

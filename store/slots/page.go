@@ -19,6 +19,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -99,6 +100,10 @@ func (s sealer) open(page int, sealed []byte) (copies [][]byte) {
 	}
 	return copies
 }
+
+// unreadable reports whether reading a page failed because it is cut off, or the
+// disk does not give it.
+func unreadable(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, syscall.EIO) }
 
 // openSync opens a file whose writes return after they are on the disk.
 func openSync(path string) (*os.File, error) {

@@ -22,6 +22,7 @@ type mark struct {
 	generation   uint64
 	acknowledged uint64 // denials up to this generation are the cloud's
 	since        uint64 // older records speak of a link of the same name that was forgotten
+	loss         cardea.LossID
 }
 
 // A record is one page of the journal.
@@ -29,7 +30,8 @@ type record struct {
 	number   uint64 // 0: a blank page
 	previous cardea.Hash
 	need     uint64 // records from this one on hold what counts
-	doubt    bool   // what was lost before is not settled
+	doubt    bool   // records are missing, and no link says so yet
+	stale    bool   // the database was put back, and not every link says so yet
 	active   cardea.LinkID
 	links    map[cardea.LinkID]mark
 	denials  []Denial
@@ -37,19 +39,46 @@ type record struct {
 
 const recordVersion = 1
 
+// The flags of a record.
+const (
+	flagDoubt = 1 << iota
+	flagStale
+	flagLosses // each link has its loss behind it
+)
+
+func (r record) flags() (f byte) {
+	if r.doubt {
+		f |= flagDoubt
+	}
+	if r.stale {
+		f |= flagStale
+	}
+	for _, m := range r.links {
+		if !m.loss.IsZero() {
+			f |= flagLosses
+		}
+	}
+	return f
+}
+
 func (r record) encode() []byte {
 	b := []byte{recordVersion}
 	b = binary.BigEndian.AppendUint64(b, r.number)
 	b = append(b, r.previous[:]...)
 	b = binary.BigEndian.AppendUint64(b, r.need)
-	b = append(b, flag(r.doubt))
+	f := r.flags()
+	b = append(b, f)
 	b = append(b, r.active[:]...)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(r.links)))
-	for _, id := range slices.SortedFunc(maps.Keys(r.links), compareIDs) {
+	ids := slices.SortedFunc(maps.Keys(r.links), compareIDs)
+	for _, id := range ids {
 		b = append(b, id[:]...)
 		b = binary.BigEndian.AppendUint64(b, r.links[id].generation)
 		b = binary.BigEndian.AppendUint64(b, r.links[id].acknowledged)
 		b = binary.BigEndian.AppendUint64(b, r.links[id].since)
+		if loss := r.links[id].loss; f&flagLosses != 0 {
+			b = append(b, loss[:]...)
+		}
 	}
 	b = binary.BigEndian.AppendUint16(b, uint16(len(r.denials)))
 	for _, d := range r.denials {
@@ -69,13 +98,6 @@ func (d Denial) append(b []byte) []byte {
 	return appendText(b, string(d.Entry.Reach))
 }
 
-func flag(set bool) byte {
-	if set {
-		return 1
-	}
-	return 0
-}
-
 func appendText(b []byte, text string) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(text))), text...)
 }
@@ -92,7 +114,7 @@ func decodeRecord(b []byte) (record, error) {
 	}
 	r := record{number: d.uint64(), previous: cardea.Hash(d.bytes(32)), need: d.uint64()}
 	f := d.bytes(1)[0]
-	r.doubt = f == 1
+	r.doubt, r.stale = f&flagDoubt != 0, f&flagStale != 0
 	r.active = cardea.LinkID(d.bytes(16))
 	r.links = map[cardea.LinkID]mark{}
 	n := int(d.uint16())
@@ -101,7 +123,11 @@ func decodeRecord(b []byte) (record, error) {
 			break
 		}
 		id := cardea.LinkID(d.bytes(16))
-		r.links[id] = mark{d.uint64(), d.uint64(), d.uint64()}
+		m := mark{generation: d.uint64(), acknowledged: d.uint64(), since: d.uint64()}
+		if f&flagLosses != 0 {
+			m.loss = cardea.LossID(d.bytes(16))
+		}
+		r.links[id] = m
 	}
 	for range d.uint16() {
 		if d.failed {
@@ -109,7 +135,7 @@ func decodeRecord(b []byte) (record, error) {
 		}
 		r.denials = append(r.denials, d.denial())
 	}
-	if d.failed || len(d.rest) > 0 || f > 1 || len(r.links) != n {
+	if d.failed || len(d.rest) > 0 || f != r.flags() || len(r.links) != n {
 		return record{}, errRecord
 	}
 	return r, nil

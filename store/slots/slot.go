@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 )
@@ -49,8 +48,8 @@ func (s Slot) Read() (value []byte, number uint64, err error) {
 func (s Slot) newest(f *os.File) (value []byte, number uint64, page int, err error) {
 	for i := range 2 {
 		sealed := make([]byte, pageSize)
-		if _, err := f.ReadAt(sealed, int64(i)*pageSize); errors.Is(err, io.EOF) {
-			continue // cut off
+		if _, err := f.ReadAt(sealed, int64(i)*pageSize); unreadable(err) {
+			continue
 		} else if err != nil {
 			return nil, 0, 0, err
 		}
