@@ -9,8 +9,10 @@
 // reads sees both as one. The journal also has the generation of every link,
 // which each change raises: a file whose value is of an older one was put back
 // or has lost something, so the link answers [cardea.ReasonStore] and opens a
-// new log, until the cloud has answered. A slot for each link has its tokens,
-// with which [DB.Lost] links are fetched again.
+// new log, until the cloud has answered. A journal that is damaged, gone or older
+// than the file may have held a denial that nobody else knows: all links have a
+// [Link.Loss] then, which their owner must confirm. A slot for each link has its
+// tokens, with which [DB.Lost] links are fetched again.
 //
 // The state of a link is one value, so it is whole or absent and never of two
 // ages. Every value is sealed with AES-256-GCM under the key given to [Open]

@@ -1,9 +1,7 @@
 package devicedb
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -23,6 +21,8 @@ type state struct {
 	generation uint64         // of the newest change, in the file or the journal
 	inFile     uint64         // of the value in the file
 	denials    []slots.Denial // in the journal
+
+	loss cardea.LossID // that its newest change speaks of
 
 	damaged bool // there is a value in the file, and it can not be read
 
@@ -158,6 +158,7 @@ func (db *DB) merge(s *stored) {
 		s.Bar, s.Log = cardea.ReasonStore, s.Log.Reopen()
 		s.Log.ID = known.log // the same one at each reading
 	}
+	s.Loss = known.loss
 	s.Generation = max(read, known.generation)
 }
 
@@ -167,7 +168,7 @@ func logged(log cardea.Log, event cardea.EventID) bool {
 
 // restore fills in what the journal has of a link that the file has lost.
 func (db *DB) restore(s *stored) {
-	s.Bar, s.Log = cardea.ReasonStore, cardea.NewLog()
+	s.Bar, s.Log, s.Loss = cardea.ReasonStore, cardea.NewLog(), db.loss(s.ID)
 	for _, d := range db.journal.Denials(s.ID) {
 		s.Log = s.Log.Append(d.Entry)
 	}
@@ -198,13 +199,13 @@ func (db *DB) changed(s stored, err error) error {
 	if err != nil {
 		return err
 	}
-	db.note(s.ID, func(x *state) { *x = state{generation: s.Generation, inFile: s.Generation} })
+	db.note(s.ID, func(x *state) { *x = state{generation: s.Generation, inFile: s.Generation, loss: s.Loss} })
 	held := denials(s.Log)
-	err = db.journal.Advance(s.ID, s.Generation, held)
+	err = db.journal.Advance(s.ID, s.Generation, s.Loss, held)
 	if errors.Is(err, slots.ErrFull) { // they are in the file
 		fresh := db.unjournaled(s.Link)
 		held = slices.DeleteFunc(held, func(e cardea.LogEntry) bool { return slices.Contains(fresh, e) })
-		err = db.journal.Advance(s.ID, s.Generation, held)
+		err = db.journal.Advance(s.ID, s.Generation, s.Loss, held)
 	}
 	db.note(s.ID, func(*state) {})
 	return err
@@ -233,129 +234,4 @@ func (db *DB) regained(id cardea.LinkID) {
 func (db *DB) mayActivate(id cardea.LinkID) bool {
 	active := db.journal.Active()
 	return active == id || !slices.ContainsFunc(db.Lost(), func(l Lost) bool { return l.Link == active })
-}
-
-// compare holds the file against the journal and the slots.
-func (db *DB) compare() error {
-	links, damaged, err := db.inFile()
-	if err != nil {
-		return err
-	}
-	seen := db.journal.Links()
-	if db.journal.Made() && slices.ContainsFunc(links, func(s stored) bool { return s.Generation > 0 }) {
-		db.journal.Mistrust()
-	}
-	doubt := db.journal.Doubt()
-	if doubt != nil {
-		db.found = append(db.found, Finding{Err: doubt})
-	}
-	for id, generation := range seen {
-		db.note(id, func(s *state) { s.generation = generation })
-	}
-	// The file is one: with the state of one link that of the others is old.
-	if doubt == nil && slices.ContainsFunc(links, func(l stored) bool {
-		return !follows(l.Generation, seen[l.ID], db.journal.Denials(l.ID))
-	}) {
-		doubt = ErrRolledBack
-		db.journal.Mistrust()
-		db.found = append(db.found, Finding{Err: doubt})
-	}
-	for _, l := range links {
-		db.note(l.ID, func(s *state) {
-			s.generation, s.inFile = max(seen[l.ID], l.Generation), l.Generation
-			s.doubtful, s.log = doubt != nil, cardea.NewID[cardea.LogID]()
-		})
-	}
-	db.findLost(links, damaged)
-	db.settle(links)
-	return nil
-}
-
-// inFile reads the links as they are in the file, and the ids of those that are
-// damaged.
-func (db *DB) inFile() (links []stored, damaged []cardea.LinkID, err error) {
-	err = db.view(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(linkBucket)
-		if b == nil || tx.Bucket(tokenBucket) == nil || tx.Bucket(farewellBucket) == nil || tx.Bucket(stateBucket) == nil {
-			return fmt.Errorf("%w: a part of it is missing", ErrDamaged)
-		}
-		return b.ForEach(func(key, sealed []byte) error {
-			var s stored
-			if db.decode(linkBucket, key, sealed, &s) == nil {
-				links = append(links, s)
-			} else if len(key) == len(s.ID) {
-				damaged = append(damaged, cardea.LinkID(key))
-			}
-			return nil
-		})
-	})
-	return links, damaged, err
-}
-
-// follows reports whether the file's generation of a link and the journal's can
-// be of one history: the file is one change ahead if the agent was stopped
-// between the two, and behind only by denials that the journal has.
-func follows(file, journal uint64, denials []slots.Denial) bool {
-	for ; file < journal; file++ {
-		if !slices.ContainsFunc(denials, func(d slots.Denial) bool { return d.Generation == file+1 }) {
-			return false
-		}
-	}
-	return file <= journal+1
-}
-
-// settle writes into the file what was found, and what only the journal has. A
-// file that takes nothing is no reason not to start: reading goes on as if it
-// had.
-func (db *DB) settle(links []stored) {
-	for _, l := range links {
-		if db.Follow(l.ID) != nil {
-			return
-		}
-	}
-	db.journal.Settle() // or at the next start
-}
-
-// findLost finds the links that are known beside the file and not in it. One that
-// can not be fetched again, because its tokens are lost as well, is given up.
-func (db *DB) findLost(links []stored, damaged []cardea.LinkID) {
-	candidates := db.slotted()
-	for id := range db.journal.Links() {
-		candidates = append(candidates, id)
-	}
-	candidates = append(candidates, damaged...)
-	slices.SortFunc(candidates, func(a, b cardea.LinkID) int { return slices.Compare(a[:], b[:]) })
-	candidates = slices.Compact(candidates)
-	age := db.journal.Ages()
-	slices.SortStableFunc(candidates, func(a, b cardea.LinkID) int { return cmp.Compare(age[a], age[b]) })
-	for _, id := range candidates {
-		if slices.ContainsFunc(links, func(s stored) bool { return s.ID == id }) {
-			continue
-		}
-		k, err := db.readSlot(id)
-		broken := slices.Contains(damaged, id)
-		switch {
-		case broken || err == nil && !db.ending(id) && !db.beginning(k):
-			db.found = append(db.found, Finding{id, ErrDamaged})
-			db.note(id, func(s *state) { s.damaged = broken })
-			if err == nil {
-				db.lost = append(db.lost, Lost{id, k.Issuer, k.Tokens})
-			}
-		case err == nil && db.beginning(k):
-		default:
-			db.forgotten(id)
-		}
-	}
-}
-
-// ending reports whether a link was left, and only its last words remain.
-func (db *DB) ending(id cardea.LinkID) bool {
-	all, err := db.Farewells()
-	return err == nil && slices.ContainsFunc(all, func(f Farewell) bool { return f.Link == id })
-}
-
-// beginning reports whether tokens are those of a pairing that will be joined.
-func (db *DB) beginning(k kept) bool {
-	p, ok, err := db.Pairing()
-	return err == nil && ok && p.Tokens != nil && p.Tokens.RefreshToken == k.Tokens.RefreshToken
 }

@@ -23,6 +23,8 @@ type disk struct {
 	path string
 	db   *devicedb.DB
 	id   cardea.LinkID
+
+	linked []byte // the journal, when there was nothing but the link
 }
 
 func newDisk(t *testing.T) *disk {
@@ -33,6 +35,10 @@ func newDisk(t *testing.T) *disk {
 	l.Log, l.Bar = cardea.NewLog(), ""
 	d.id = l.ID
 	if err := d.db.Join(l, tokens()); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if d.linked, err = os.ReadFile(d.journal()); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -163,6 +169,9 @@ func TestRolledBackFile(t *testing.T) {
 		l := d.link()
 		if l.Bar != cardea.ReasonStore || l.Log.ID == old || len(l.Log.Entries) != 1 || l.Log.Entries[0].Event != e.Event {
 			t.Errorf("bar %q, new log %t, %d entries", l.Bar, l.Log.ID != old, len(l.Log.Entries))
+		}
+		if !l.Loss.IsZero() {
+			t.Error("the owner is asked, although every denial is there")
 		}
 		d.restart(func() {})
 	}

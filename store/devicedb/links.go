@@ -47,6 +47,19 @@ type Link struct {
 	// Bar denies everything on the link for one reason, until the cloud's
 	// answer lifts it. Empty: no bar.
 	Bar cardea.Reason
+
+	// Loss says that something stopped on this link may be lost. It is the
+	// same in every report until the cloud says that the owner has confirmed it.
+	Loss cardea.LossID
+}
+
+// Barred is why the link denies everything, or empty: there is a bar, or a loss
+// that the owner has to confirm.
+func (l Link) Barred() cardea.Reason {
+	if l.Bar == "" && !l.Loss.IsZero() {
+		return cardea.ReasonForked
+	}
+	return l.Bar
 }
 
 // String keeps the key and the person's state from being printed.
@@ -157,6 +170,7 @@ func (db *DB) Join(l Link, tokens pairing.Tokens) error {
 			l.Statement, l.Revision, l.BodyHash = held.Statement, held.Revision, held.BodyHash
 			l.Head, l.Body, l.Decided = held.Head, held.Body, held.Decided
 			l.Log, l.Rejected, l.Bar, l.Everyone = held.Log, held.Rejected, held.Bar, held.Everyone
+			l.Loss = held.Loss
 		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDamaged):
 			return err
 		case lost:
