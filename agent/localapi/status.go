@@ -32,7 +32,7 @@ func (s *Server) status(c *call) error {
 	for _, l := range links {
 		st.Links = append(st.Links, l.ID)
 		if l.ID == active {
-			st.Link, st.Issuer, st.Bar, st.Pending = l.ID, l.Issuer, l.Bar, len(l.Log.Entries)
+			st.Link, st.Issuer, st.Bar, st.Pending = l.ID, l.Issuer, l.Barred(), len(l.Log.Entries)
 		}
 	}
 	return c.answer(st)

@@ -172,6 +172,7 @@ func objection(l devicedb.Link, d cardea.Down, answer bool) Refusal {
 // is reported. s.mu is held.
 func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *pipe) {
 	next, forked := successor(l.Link, d, signed, answer)
+	confirmed := next.Loss != l.Loss
 	newer := next.Revision > l.Revision
 	consumed := next.Log.N > l.Log.N
 	again := forked && l.Bar == cardea.ReasonRollback
@@ -208,6 +209,9 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 	}
 	if newer {
 		s.applied(l)
+	}
+	if confirmed {
+		s.cfg.Log.Info("the owner has confirmed this device", "link", l.ID)
 	}
 	if forked {
 		s.cfg.Log.Error("the device's log is not what the cloud has seen: this device was rolled back or cloned, or the cloud put back; the link denies until the cloud has taken a new log", "link", l.ID)
@@ -251,6 +255,9 @@ func successor(l devicedb.Link, d cardea.Down, signed []byte, answer bool) (next
 		next.Body.Identity, next.Body.Preferences, next.Body.Orders = body.Identity, body.Preferences, body.Orders
 		next.Body.Consents, next.Decided = settle(body.Consents, l.Decided)
 		next.Statement, next.Revision, next.BodyHash = signed, d.Revision, d.BodyHash
+	}
+	if answer && d.Confirmed == l.Loss {
+		next.Loss = cardea.LossID{}
 	}
 	next.Head = d.Head
 	next.Rejected = d.Rejected
@@ -307,14 +314,14 @@ func settle(stated []cardea.Consent, decided map[cardea.Key]cardea.Point) ([]car
 // there writes nothing.
 func changed(a, b devicedb.Link) bool {
 	return a.Revision != b.Revision || a.Head != b.Head || a.Bar != b.Bar || !slices.Equal(a.Rejected, b.Rejected) ||
-		a.Log.ID != b.Log.ID || a.Log.N != b.Log.N || len(a.Log.Entries) != len(b.Log.Entries)
+		a.Log.ID != b.Log.ID || a.Log.N != b.Log.N || len(a.Log.Entries) != len(b.Log.Entries) || a.Loss != b.Loss
 }
 
 // adopt writes what a message can change, and nothing else.
 func adopt(x *devicedb.Link, next devicedb.Link) {
 	x.Statement, x.Revision, x.BodyHash, x.Head = next.Statement, next.Revision, next.BodyHash, next.Head
 	x.Body, x.Decided, x.Log, x.Rejected, x.Bar = next.Body, next.Decided, next.Log, next.Rejected, next.Bar
-	x.Everyone = next.Everyone
+	x.Everyone, x.Loss = next.Everyone, next.Loss
 }
 
 // receiveUnknown takes the signed word of a cloud that it does not know the link

@@ -54,6 +54,8 @@ type cloud struct {
 	idle    bool            // takes no entries
 	lost    bool            // has forgotten what it stated
 	deaf    bool            // and does not look at what it is shown
+
+	confirmed map[cardea.LossID]bool // by the owner
 }
 
 // A peer is a link, seen from the cloud.
@@ -217,6 +219,9 @@ func (c *cloud) handle(sealed []byte) []byte {
 		p.revision = up.Have.Revision + 1
 	}
 	d := c.down(p, up.Nonce)
+	if c.confirmed[up.Loss] {
+		d.Confirmed = up.Loss
+	}
 	if d.Closed = p.closed; d.Closed || up.Have.Revision == p.revision && up.Have.BodyHash == d.BodyHash {
 		d.Body = nil
 	}
@@ -261,6 +266,16 @@ func (c *cloud) consume(p *peer, up cardea.Up) {
 			break
 		}
 	}
+}
+
+// confirm has the owner confirm a loss.
+func (c *cloud) confirm(loss cardea.LossID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.confirmed == nil {
+		c.confirmed = map[cardea.LossID]bool{}
+	}
+	c.confirmed[loss] = true
 }
 
 func (c *cloud) reported() []cardea.Up {

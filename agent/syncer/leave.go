@@ -202,7 +202,7 @@ func (s *Syncer) bidden(f *farewell) {
 func (s *Syncer) report(l *link) cardea.Up {
 	up := cardea.Up{
 		Device: s.device, Link: l.ID, Log: l.Log.ID, Boot: s.boot,
-		Have: cardea.Have{Revision: l.Revision, BodyHash: l.BodyHash}, Clock: cardea.ClockUntrusted,
+		Have: cardea.Have{Revision: l.Revision, BodyHash: l.BodyHash}, Clock: cardea.ClockUntrusted, Loss: l.Loss,
 	}
 	for id := range s.links {
 		if len(up.Links) < wire.MaxLinks {

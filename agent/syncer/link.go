@@ -173,7 +173,7 @@ func (s *Syncer) refreshOwner() {
 func (s *Syncer) state(l *link) gate.State {
 	bar := l.broken
 	if bar == "" {
-		bar = l.Bar
+		bar = l.Barred()
 	}
 	consents := slices.Clone(l.Body.Consents)
 	for i := range consents {

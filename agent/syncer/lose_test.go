@@ -159,7 +159,15 @@ func (w *world) doomed(now int) {
 	if got := w.cloud.fold(w.peer, recs); got == cardea.ReasonGranted {
 		w.t.Error("the cloud gives it")
 	}
-	if bar := w.stored().Bar; bar != "" {
+	if loss := w.stored().Loss; !loss.IsZero() {
+		if a := w.gate.DecideFor(w.peer.id, cardea.Query{Key: habits}); a.Reason != cardea.ReasonForked {
+			w.t.Errorf("before the owner has confirmed it answers %s", a.Reason)
+		}
+		w.cloud.confirm(loss)
+		w.restart()
+		w.never("confirmed", before...)
+	}
+	if bar := w.stored().Barred(); bar != "" {
 		w.t.Errorf("it never comes back: %s", bar)
 	}
 }
