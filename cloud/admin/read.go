@@ -36,6 +36,7 @@ type deviceState struct {
 	StopsBy   cardea.Millis                `json:"stops_by,omitzero"`
 	Stops     map[cardea.Key]cardea.Millis `json:"stops,omitempty"`
 	Forked    bool                         `json:"forked,omitempty"`
+	Lost      bool                         `json:"lost,omitempty"`
 }
 
 // propagation tells how far each device of an account has come.
@@ -66,7 +67,7 @@ func (a *api) propagation(w http.ResponseWriter, r *http.Request, _ caller) erro
 // stateOf leaves out what the owner called the device: that is theirs.
 func stateOf(d hub.Device) deviceState {
 	s := deviceState{
-		Device: d.Device, Link: d.Link, Kind: d.Kind, Model: d.Model, Online: d.Online, Forked: d.Forked,
+		Device: d.Device, Link: d.Link, Kind: d.Kind, Model: d.Model, Online: d.Online, Forked: d.Forked, Lost: d.Lost,
 		State: d.State, Waiting: d.Applied != d.Revision, Revision: d.Revision, Applied: d.Applied,
 		LastSeen: millis(d.LastSeen), AppliedAt: millis(d.AppliedAt), StopsBy: millis(d.StopsBy),
 	}

@@ -107,7 +107,11 @@ func (h *Hub) answer(tx *accountdb.Tx, link accountdb.Link, up cardea.Up) (outgo
 		return o, err
 	}
 	o, err := h.statement(tx, link)
+	if err != nil {
+		return o, err
+	}
 	o.down.Nonce = up.Nonce
+	o.down.Confirmed, err = confirmed(tx, up)
 	if up.Have.Revision == link.Revision && up.Have.BodyHash == o.down.BodyHash {
 		o.down.Body = nil
 	}

@@ -152,6 +152,7 @@ type device struct {
 	held   []cardea.LinkID // by the device; nil: this one
 	boot   cardea.Nonce    // zero: another one with each report
 	away   bool
+	loss   cardea.LossID
 	signed []byte                      // the statement held
 	points map[cardea.Key]cardea.Point // the latest decision known of each key
 	asked  bool                        // the cloud wants to see what is held
@@ -247,7 +248,7 @@ func (d *device) report() []byte {
 	if d.held != nil {
 		up.Links = d.held
 	}
-	up.Away = d.away
+	up.Away, up.Loss = d.away, d.loss
 	sealed, err := wire.SealUp(up, d.signer, d.key)
 	if err != nil {
 		d.t.Fatal(err)

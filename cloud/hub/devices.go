@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,8 +36,9 @@ type Device struct {
 	LastSeen time.Time // zero if never; to the minute
 	Online   bool
 	ByDay    bool // somebody else uses it now: times are days, and Online is not told
-	Forked   bool
 	Missing  bool // the device does not hold this link any more: it must be paired again
+	Forked   bool // nothing is given until the owner has confirmed it
+	Lost     bool // and that is because it has lost what was said on it: see Hub.Loss
 
 	State     State
 	Revision  uint64    // of the newest statement
@@ -94,6 +96,11 @@ func (h *Hub) device(tx *accountdb.Tx, link accountdb.Link) (Device, error) {
 		Created: link.Created.Time(), Online: h.Pipe.Connected(link.Device), Forked: link.Forked,
 		Revision: link.Revision, Applied: link.Have.Revision, State: StateApplied,
 	}
+	loss, err := openLoss(tx, link)
+	if err != nil {
+		return d, err
+	}
+	d.Lost = !loss.IsZero()
 	if link.LastSeen > 0 {
 		d.LastSeen = link.LastSeen.Time()
 	}
@@ -198,26 +205,35 @@ func (h *Hub) Leave(ctx context.Context, account cardea.AccountID, grant pairing
 }
 
 // ConfirmFork lets a forked link be given again what the ledger gives: the owner
-// says that the device in their hands is the right one.
+// says that the device in their hands is the right one. Where it has lost
+// something that is not enough: accountdb.ErrNotFound, see ConfirmLoss.
 func (h *Hub) ConfirmFork(ctx context.Context, account cardea.AccountID, id cardea.LinkID) error {
 	err := h.DB.Update(ctx, func(tx *accountdb.Tx) error {
 		link, err := h.owned(tx, account, id)
 		if err != nil || !link.Forked {
 			return err
 		}
-		if err := tx.SetForked(id, false); err != nil {
-			return err
+		if loss, err := openLoss(tx, link); err != nil || !loss.IsZero() {
+			return cmp.Or(err, accountdb.ErrNotFound)
 		}
-		if err := tx.SetBuilt(id, link.Revision, cardea.Position{}, link.Catalogue); err != nil {
-			return err
-		}
-		return tx.Audit(account, "owner", "fork confirmed", id.String())
+		return unfork(tx, link, "fork confirmed")
 	})
 	if err != nil {
 		return fmt.Errorf("confirm device: %w", err)
 	}
 	h.Ledger.Committed(account)
 	return nil
+}
+
+// unfork has a link's statement built again, with what is given.
+func unfork(tx *accountdb.Tx, link accountdb.Link, why string) error {
+	if err := tx.SetForked(link.ID, false); err != nil {
+		return err
+	}
+	if err := tx.SetBuilt(link.ID, link.Revision, cardea.Position{}, link.Catalogue); err != nil {
+		return err
+	}
+	return tx.Audit(link.Account, "owner", why, link.ID.String())
 }
 
 // owned reads a link of this account; another account's is not found.

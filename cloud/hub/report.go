@@ -105,6 +105,9 @@ func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
 		if err != nil {
 			return err
 		}
+		if err := h.lose(tx, &link, up); err != nil { // what else it says can only stop something
+			return err
+		}
 		if err := h.consume(tx, &link, up, &t); err != nil {
 			return err
 		}
@@ -135,7 +138,7 @@ func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
 		t.link = link
 		t.answer, err = h.answer(tx, link, up)
 		if t.asked {
-			t.answer.down.Recover, t.answer.down.Body = true, nil
+			t.answer.down.Recover, t.answer.down.Body, t.answer.down.Confirmed = true, nil, cardea.LossID{}
 		}
 		return err
 	})

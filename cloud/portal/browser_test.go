@@ -139,7 +139,7 @@ func (d *document) form(words string) form {
 			if textOf(b) == words || attr(b, "aria-label") == words {
 				out := form{strings.ToLower(attr(f, "method")), attr(f, "action"), url.Values{}}
 				for in := range within(f, "input") {
-					if attr(in, "type") == "radio" && !hasAttr(in, "checked") {
+					if kind := attr(in, "type"); (kind == "radio" || kind == "checkbox") && !hasAttr(in, "checked") {
 						continue
 					}
 					out.fields.Set(attr(in, "name"), attr(in, "value"))

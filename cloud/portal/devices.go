@@ -56,13 +56,14 @@ type deviceCard struct {
 	Leaving bool
 	Forked  bool
 	Missing bool
+	Lost    bool // it has to be said again what it may do
 	Form    string
 }
 
 func cardOf(d hub.Device, now time.Time, form string) deviceCard {
 	c := deviceCard{
 		Link: d.Link.String(), Name: d.Name, Kind: kindOf(d.Kind), Model: d.Model, Serial: d.Serial,
-		Online: d.Online, Leaving: d.State == hub.StateLeaving, Forked: d.Forked, Missing: d.Missing, Form: form,
+		Online: d.Online, Leaving: d.State == hub.StateLeaving, Forked: d.Forked, Missing: d.Missing, Lost: d.Lost, Form: form,
 	}
 	seen, applied := ago, clock
 	if d.ByDay {

@@ -3,6 +3,7 @@ package portal_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,6 +121,51 @@ func TestForkedDevice(t *testing.T) {
 	b.follow(b.send(first(within(page.card("Kitchen speaker"), "form")), "This is the right one"))
 	if len(h.devices.confirmed) != 1 || h.devices.confirmed[0] != d.Link {
 		t.Errorf("confirmed %v", h.devices.confirmed)
+	}
+}
+
+// What a device that has lost something may do again is asked with nothing
+// ticked; only what is ticked is, and only for the loss the page spoke of.
+func TestLostDevice(t *testing.T) {
+	h := open(t)
+	b := h.browser(t)
+	account := b.register()
+	d := hubDevice("Kitchen speaker")
+	d.Forked, d.Lost = true, true
+	d = h.link(t, account, d)
+	loss := hub.Loss{ID: cardea.NewID[cardea.LossID](), Device: d, Given: []cardea.Key{"recommendations/use", "voice_clips/use"}}
+	h.devices.losses = map[cardea.LinkID]hub.Loss{d.Link: loss}
+	card := b.get("/devices").card("Kitchen speaker")
+	if says := textOf(card); !strings.Contains(says, "It has lost what was last said on it") || strings.Contains(says, "Two devices") {
+		t.Errorf("the card says %q", says)
+	}
+	var ask string
+	for a := range within(card, "a") {
+		if strings.HasPrefix(attr(a, "href"), "/devices/lost") {
+			ask = attr(a, "href")
+		}
+	}
+	page := b.get(ask)
+	page.mustSay("What may Kitchen speaker do again?", "The rest stays off on this device")
+	form := page.form("Confirm")
+	if len(form.fields["again"]) != 0 {
+		t.Fatalf("ticked before anybody did: %v", form.fields["again"])
+	}
+	form.fields.Set("loss", cardea.NewID[cardea.LossID]().String()) // another one since
+	form.fields.Set("again", "recommendations/use")
+	b.follow(b.post("/devices/lost", form.fields)).mustSay("Your devices")
+	if len(h.devices.losses) != 1 {
+		t.Fatal("confirmed by the page of another loss")
+	}
+	form.fields.Set("loss", loss.ID.String())
+	b.follow(b.post("/devices/lost", form.fields)).mustSay("Your devices")
+	if len(h.devices.losses) != 0 || len(h.devices.again) != 1 || h.devices.again[0] != "recommendations/use" {
+		t.Errorf("again %v", h.devices.again)
+	}
+	b.follow(b.get(ask)).mustSay("Your devices")
+	form.fields.Set("again", "everything")
+	if d := b.post("/devices/lost", form.fields); d.Status != http.StatusForbidden {
+		t.Errorf("no key: status %d", d.Status)
 	}
 }
 

@@ -99,6 +99,8 @@ type fakeDevices struct {
 	devices   []hub.Device
 	unlinked  []cardea.LinkID
 	confirmed []cardea.LinkID
+	losses    map[cardea.LinkID]hub.Loss
+	again     []cardea.Key
 	err       error
 }
 
@@ -124,6 +126,26 @@ func (f *fakeDevices) Unlink(_ context.Context, _ cardea.AccountID, link cardea.
 
 func (f *fakeDevices) ConfirmFork(_ context.Context, _ cardea.AccountID, link cardea.LinkID) error {
 	return f.on(link, &f.confirmed)
+}
+
+func (f *fakeDevices) Loss(_ context.Context, _ cardea.AccountID, link cardea.LinkID) (hub.Loss, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if loss, ok := f.losses[link]; ok {
+		return loss, f.err
+	}
+	return hub.Loss{}, accountdb.ErrNotFound
+}
+
+func (f *fakeDevices) ConfirmLoss(_ context.Context, _ cardea.AccountID, link cardea.LinkID, loss cardea.LossID, again []cardea.Key) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.losses[link].ID != loss {
+		return accountdb.ErrNotFound
+	}
+	f.again = again
+	delete(f.losses, link)
+	return f.err
 }
 
 func (f *fakeDevices) on(link cardea.LinkID, done *[]cardea.LinkID) error {

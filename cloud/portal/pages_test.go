@@ -41,6 +41,9 @@ func everyPage(t *testing.T) map[string]*document {
 	} {
 		pages[name] = owner.get(path)
 	}
+	for link := range h.devices.losses {
+		pages["lost"] = owner.get("/devices/lost?link=" + link.String())
+	}
 	pages["bad name"] = owner.press(pages["pair"], "Approve", "name", strings.Repeat("x", 10<<10))
 	h.pairings.asks.SameNetwork = false
 	pages["pair from afar"] = owner.get("/pair?code=WDJB-MJHT")
@@ -58,6 +61,10 @@ func (h *house) furnish(t *testing.T, b *browser, account cardea.AccountID) {
 		StopsBy: now.Add(40 * time.Minute), Stops: map[cardea.Key]time.Time{"recommendations/use": now.Add(40 * time.Minute)}})
 	h.link(t, account, hub.Device{Name: "Hall", Kind: "doorbell", State: hub.StateWaiting})
 	h.link(t, account, hub.Device{Name: "Old TV", Kind: "tv", State: hub.StateLeaving, StopsBy: now.Add(-time.Minute), LastSeen: now.AddDate(0, -2, 0)})
+	radio := h.link(t, account, hub.Device{Name: "Bath radio", Kind: "speaker", Forked: true, Lost: true, State: hub.StateApplied, AppliedAt: now})
+	h.devices.losses = map[cardea.LinkID]hub.Loss{radio.Link: {
+		ID: cardea.NewID[cardea.LossID](), Device: radio, Given: []cardea.Key{"recommendations/use", "voice_clips/use"},
+	}}
 	h.link(t, account, hub.Device{Name: "Copy", Kind: "speaker", Forked: true, State: hub.StateStops, StopsBy: now.Add(-time.Minute)})
 
 	before := h.head(t, account)

@@ -48,6 +48,8 @@ type Devices interface {
 	Devices(ctx context.Context, account cardea.AccountID) ([]hub.Device, error)
 	Unlink(ctx context.Context, account cardea.AccountID, link cardea.LinkID) error
 	ConfirmFork(ctx context.Context, account cardea.AccountID, link cardea.LinkID) error
+	Loss(ctx context.Context, account cardea.AccountID, link cardea.LinkID) (hub.Loss, error)
+	ConfirmLoss(ctx context.Context, account cardea.AccountID, link cardea.LinkID, loss cardea.LossID, again []cardea.Key) error
 }
 
 // Pairings is who asks to be paired and who was: *issuer.Issuer.
@@ -163,6 +165,8 @@ func (p *Portal) routes(origin string) (http.Handler, error) {
 	mux.Handle("GET /devices/unlink", p.owner(p.showUnlink))
 	mux.Handle("POST /devices/unlink", p.owner(p.postUnlink))
 	mux.Handle("POST /devices/confirm", p.owner(p.postConfirm))
+	mux.Handle("GET /devices/lost", p.owner(p.showLoss))
+	mux.Handle("POST /devices/lost", p.owner(p.postLoss))
 	mux.Handle("/", p.open(func(http.ResponseWriter, *http.Request, visit) error { return errNoPage }))
 
 	guard := http.NewCrossOriginProtection()
