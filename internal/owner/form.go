@@ -80,9 +80,9 @@ func (o *Owner) formOf(button *html.Node) *html.Node {
 	return nil
 }
 
-// fields collects what a form would send if nothing were touched: a box that is
-// not ticked sends nothing.
-func fields(form *html.Node) url.Values {
+// fields collects what a form would send if nothing were touched but the boxes the
+// owner ticks: one that is not ticked sends nothing.
+func (o *Owner) fields(form *html.Node) url.Values {
 	values := url.Values{}
 	for n := range form.Descendants() {
 		if n.Type != html.ElementNode || attr(n, "name") == "" {
@@ -90,7 +90,7 @@ func fields(form *html.Node) url.Values {
 		}
 		switch n.Data {
 		case "input":
-			addInput(values, n)
+			o.addInput(values, n)
 		case "select":
 			values.Set(attr(n, "name"), selected(n))
 		case "textarea":
@@ -100,12 +100,12 @@ func fields(form *html.Node) url.Values {
 	return values
 }
 
-func addInput(values url.Values, n *html.Node) {
+func (o *Owner) addInput(values url.Values, n *html.Node) {
 	switch attr(n, "type") {
 	case "submit", "button", "image", "reset":
 	case "checkbox", "radio":
-		if has(n, "checked") {
-			values.Set(attr(n, "name"), attr(n, "value"))
+		if value := attr(n, "value"); has(n, "checked") || o.tick[value] {
+			values.Add(attr(n, "name"), value)
 		}
 	default:
 		values.Set(attr(n, "name"), attr(n, "value"))

@@ -30,6 +30,7 @@ type Owner struct {
 	url  *url.URL
 	code int
 	fill map[string]string
+	tick map[string]bool // by the value of the box
 }
 
 // New gives an owner a phone with no cookies. transport may be nil.
@@ -38,7 +39,7 @@ func New(transport http.RoundTripper) *Owner {
 	if err != nil {
 		panic(err) // it has no options to be wrong
 	}
-	return &Owner{http: &http.Client{Jar: jar, Transport: transport}, fill: map[string]string{}}
+	return &Owner{http: &http.Client{Jar: jar, Transport: transport}, fill: map[string]string{}, tick: map[string]bool{}}
 }
 
 // Open opens an address, as scanning a code does.
@@ -54,6 +55,9 @@ func (o *Owner) Open(ctx context.Context, address string) error {
 // Fill remembers what to write into the field of a name when a form has one.
 func (o *Owner) Fill(name, value string) { o.fill[name] = value }
 
+// Tick ticks the box that stands for a value when a form has it.
+func (o *Owner) Tick(value string) { o.tick[value] = true }
+
 // Press presses the button with these words and opens what follows. If several
 // buttons say the same, near is what stands closest around the right one.
 func (o *Owner) Press(ctx context.Context, words, near string) error {
@@ -61,7 +65,7 @@ func (o *Owner) Press(ctx context.Context, words, near string) error {
 	if form == nil {
 		return fmt.Errorf("%w: %q near %q on %s: %s", ErrNoButton, words, near, o.url, o.Text())
 	}
-	values := fields(form)
+	values := o.fields(form)
 	for name := range values {
 		if v, ok := o.fill[name]; ok {
 			values.Set(name, v)

@@ -60,6 +60,18 @@ func TestPress(t *testing.T) {
 	}
 }
 
+func TestTick(t *testing.T) {
+	s := serve(t)
+	o := owner.New(nil)
+	if err := o.Open(t.Context(), s.URL); err != nil {
+		t.Fatal(err)
+	}
+	o.Tick("1")
+	if err := o.Press(t.Context(), "Buy", "Tea"); err != nil || !strings.Contains(o.Text(), "do=yes&gift=1&note=&size=l&what=tea") {
+		t.Errorf("%s: %v", o.Text(), err)
+	}
+}
+
 func TestFollow(t *testing.T) {
 	s := serve(t)
 	o := owner.New(nil)

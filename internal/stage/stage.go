@@ -33,6 +33,10 @@ type Config struct {
 	CodeLife  string // of the cloud's codes, such as "8s"; default ten minutes
 	Scope     string // what agents ask for; default: whatever they may
 	TLS       bool   // the cloud has a certificate by an authority of this run
+
+	// Ports are those of HTTP, of MQTT, and of the cable by which devices reach
+	// MQTT, for a stage on the files of another one. Default: free ones.
+	Ports [3]string
 }
 
 // A Stage is a cloud that runs.
@@ -77,15 +81,20 @@ func Start(ctx context.Context, c Config) (*Stage, error) {
 		c.Host = "127.0.0.1"
 	}
 	s := &Stage{Config: c, AdminKey: rand.Text()}
-	ports, err := FreePorts(2)
-	if err != nil {
+	if s.Ports == [3]string{} {
+		ports, err := FreePorts(2)
+		if err != nil {
+			return nil, err
+		}
+		s.Ports = [3]string{ports[0], ports[1], "0"}
+	}
+	s.Listen = net.JoinHostPort("127.0.0.1", s.Ports[0])
+	s.MQTT = net.JoinHostPort("127.0.0.1", s.Ports[1])
+	var err error
+	if s.cable, err = NewProxy(net.JoinHostPort("127.0.0.1", s.Ports[2]), s.MQTT); err != nil {
 		return nil, err
 	}
-	s.Listen = net.JoinHostPort("127.0.0.1", ports[0])
-	s.MQTT = net.JoinHostPort("127.0.0.1", ports[1])
-	if s.cable, err = NewProxy("127.0.0.1:0", s.MQTT); err != nil {
-		return nil, err
-	}
+	_, s.Ports[2], _ = net.SplitHostPort(s.cable.Addr()) // it listens there
 	if err = s.open(); err == nil {
 		err = s.StartCloud(ctx)
 	}

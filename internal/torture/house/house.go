@@ -40,30 +40,67 @@ type House struct {
 
 // New sets a house up with the programs in bin.
 func New(ctx context.Context, bin string) (*House, error) {
-	module, err := stage.Module()
+	h, err := open(ctx, bin, "", [3]string{})
 	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "cardea-")
-	if err != nil {
-		return nil, err
-	}
-	h := &House{Phone: owner.New(nil)}
-	if h.Stage, err = stage.Start(ctx, stage.Config{Bin: bin, Dir: dir, Catalogue: filepath.Join(module, "testdata/catalogue.yaml")}); err != nil {
-		return nil, err
-	}
-	if h.Agent, err = h.StartAgent(ctx, "kitchen", "speaker"); err != nil {
 		return h, err
 	}
 	return h, h.pair(ctx)
 }
 
+// Again is a house on the files that Keep kept, at the ports of that house, which
+// must be free here.
+func Again(ctx context.Context, bin, kept string, ports [3]string) (*House, error) {
+	return open(ctx, bin, kept, ports)
+}
+
+func open(ctx context.Context, bin, kept string, ports [3]string) (*House, error) {
+	module, err := stage.Module()
+	if err != nil {
+		return nil, err
+	}
+	h := &House{Phone: owner.New(nil)}
+	h.Phone.Fill("email", "anna@example.com")
+	h.Phone.Fill("password", "a sentence nobody guesses")
+	c := stage.Config{Bin: bin, Catalogue: filepath.Join(module, "testdata/catalogue.yaml"), Ports: ports}
+	if c.Dir, err = os.MkdirTemp("", "cardea-"); err != nil {
+		return nil, err
+	}
+	if kept != "" {
+		if err := errors.Join(Copy(filepath.Join(kept, "cloud"), filepath.Join(c.Dir, "cloud")), Copy(filepath.Join(kept, "agent"), filepath.Join(c.Dir, "kitchen"))); err != nil {
+			return nil, err
+		}
+	}
+	if h.Stage, err = stage.Start(ctx, c); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(c.Dir))
+	}
+	h.Agent, err = h.StartAgent(ctx, "kitchen", "speaker")
+	return h, err
+}
+
+// Keep keeps what cloud and agent have on the disk in a folder, for PutBack. Both
+// must have been killed.
+func (h *House) Keep(kept string) error {
+	return errors.Join(
+		Copy(filepath.Join(h.Dir, "cloud"), filepath.Join(kept, "cloud")),
+		Copy(h.State(), filepath.Join(kept, "agent", "state")),
+		Copy(filepath.Join(h.Agent.Dir, "run"), filepath.Join(kept, "agent", "run")))
+}
+
+// PutBack has both find what Keep kept.
+func (h *House) PutBack(kept string) error {
+	return errors.Join(
+		Copy(filepath.Join(kept, "cloud"), filepath.Join(h.Dir, "cloud")),
+		Copy(filepath.Join(kept, "agent", "state"), h.State()),
+		Copy(filepath.Join(kept, "agent", "run"), filepath.Join(h.Agent.Dir, "run")))
+}
+
+// State is the folder of what the agent keeps over a reboot.
+func (h *House) State() string { return filepath.Join(h.Agent.Dir, "state") }
+
 func (h *House) pair(ctx context.Context) error {
 	if err := h.Phone.Open(ctx, h.URL+"/register"); err != nil {
 		return err
 	}
-	h.Phone.Fill("email", "anna@example.com")
-	h.Phone.Fill("password", "a sentence nobody guesses")
 	if err := h.Phone.Press(ctx, "Create account", ""); err != nil {
 		return err
 	}
@@ -130,6 +167,27 @@ func (h *House) Answers(ctx context.Context, key cardea.Key, verdict cardea.Verd
 func (h *House) Withdraw(ctx context.Context) error {
 	_, err := h.Agent.Withdraw(ctx, client.Withdrawal{Key: Withdrawn})
 	return err
+}
+
+// Confirm has the owner look at the devices and, if they are asked, say what this
+// one may do again: the key that stays.
+func (h *House) Confirm(ctx context.Context) (asked bool, err error) {
+	if err := h.Phone.Open(ctx, h.URL+"/signin"); err != nil {
+		return false, err
+	}
+	if err := h.Phone.Press(ctx, "Sign in", ""); err != nil && !errors.Is(err, owner.ErrNoButton) { // signed in already
+		return false, err
+	}
+	if err := h.Phone.Open(ctx, h.URL+"/devices"); err != nil {
+		return false, err
+	}
+	if err := h.Phone.Follow(ctx, "Say what it may do again"); errors.Is(err, owner.ErrNoButton) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	h.Phone.Tick(string(Kept))
+	return true, h.Phone.Press(ctx, "Confirm", "")
 }
 
 // InStep is an error while the device has something to say, or its link is
