@@ -72,6 +72,41 @@ func TestUnlinkOffline(t *testing.T) {
 
 // The answer to a farewell may be lost; only the closed one that names it ends
 // it.
+// The database is lost after the link was left, or put back to before: the last
+// words reach the cloud, and the link does not come back.
+func TestFarewellOutlivesTheDatabase(t *testing.T) {
+	for name, hurt := range map[string]func(w *world, before disk) error{
+		"lost":     func(w *world, _ disk) error { return os.Remove(filepath.Join(w.dir, "device.db")) },
+		"put back": func(w *world, before disk) error { before.write(w.t, ".db"); return nil },
+	} {
+		run(t, name, func(t *testing.T, w *world) {
+			w.owner(cardea.ActGrant, recs)
+			w.cut()
+			before := w.image()
+			w.withdraw(recs, cardea.ReachEverywhere)
+			if err := w.Unlink(w.peer.id); err != nil {
+				t.Fatal(err)
+			}
+			w.stop()
+			w.db.Close()
+			if err := hurt(w, before); err != nil {
+				t.Fatal(err)
+			}
+			w.start()
+			w.gone()
+			w.mend()
+			sleep(time.Hour)
+			w.gone()
+			if w.farewells() != 0 || !w.peer.closed {
+				t.Errorf("%d farewells are left, closed %t", w.farewells(), w.peer.closed)
+			}
+			if got := w.cloud.fold(w.peer, recs); got == cardea.ReasonGranted {
+				t.Error("the cloud has not heard of the stop")
+			}
+		})
+	}
+}
+
 func TestFarewellIsRepeatedUntilClosed(t *testing.T) {
 	one(t, func(w *world) {
 		w.set(func() { w.noHTTP = true })

@@ -11,8 +11,11 @@ import (
 	"github.com/cardea-id/cardea/store/slots"
 )
 
-// compare holds the file against the journal and the slots.
+// compare holds the file against what lies beside it.
 func (db *DB) compare() error {
+	if err := db.regainFarewells(); err != nil {
+		return err
+	}
 	links, damaged, err := db.inFile()
 	if err != nil {
 		return err

@@ -73,5 +73,8 @@ func Beside(path string) []string {
 	for _, id := range db.slotted() {
 		names = append(names, db.slotPath(id))
 	}
+	for _, id := range db.named(farewellSuffix) {
+		names = append(names, db.farewellPath(id))
+	}
 	return names
 }

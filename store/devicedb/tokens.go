@@ -32,7 +32,9 @@ type kept struct {
 	Tokens pairing.Tokens `json:"tokens"`
 }
 
-func (db *DB) slotPath(link cardea.LinkID) string { return db.base + "-" + link.String() + ".slot" }
+const slotSuffix = ".slot"
+
+func (db *DB) slotPath(link cardea.LinkID) string { return db.base + "-" + link.String() + slotSuffix }
 
 func (db *DB) slot(link cardea.LinkID) slots.Slot {
 	return slots.NewSlot(db.slotPath(link), db.key, link.String())
@@ -50,11 +52,14 @@ func (db *DB) readSlot(link cardea.LinkID) (k kept, err error) {
 	return k, err
 }
 
-// slots are the links that have one.
-func (db *DB) slotted() (links []cardea.LinkID) {
-	names, _ := filepath.Glob(escape(db.base) + "-*.slot") // the pattern is well formed
+// slotted are the links that have a slot.
+func (db *DB) slotted() []cardea.LinkID { return db.named(slotSuffix) }
+
+// named are the links that have a file beside the database whose name ends so.
+func (db *DB) named(suffix string) (links []cardea.LinkID) {
+	names, _ := filepath.Glob(escape(db.base) + "-*" + suffix) // the pattern is well formed
 	for _, name := range names {
-		text := strings.TrimSuffix(strings.TrimPrefix(name, db.base+"-"), ".slot")
+		text := strings.TrimSuffix(strings.TrimPrefix(name, db.base+"-"), suffix)
 		if id, err := cardea.ParseID[cardea.LinkID](text); err == nil {
 			links = append(links, id)
 		}

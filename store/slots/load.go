@@ -54,7 +54,7 @@ func (j *Journal) remake(path string) error {
 	if err := j.refresh(); err != nil {
 		return err
 	}
-	if err := create(path, m); err != nil {
+	if err := Create(path, m); err != nil {
 		return err
 	}
 	f, err := openSync(path)

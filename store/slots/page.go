@@ -110,9 +110,9 @@ func openSync(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|syscall.O_DSYNC, 0o600)
 }
 
-// create writes a file whole: it appears complete, with its name, or not at
-// all.
-func create(path string, content []byte) error {
+// Create writes a file whole, for the eyes of its owner only: it appears complete,
+// with its name, or not at all.
+func Create(path string, content []byte) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".slot-*") // 0600
 	if err != nil {

@@ -113,7 +113,7 @@ func (s Slot) first(value []byte) error {
 	if err != nil {
 		return err
 	}
-	return create(s.path, append(a, b...))
+	return Create(s.path, append(a, b...))
 }
 
 func numbered(n uint64, value []byte) []byte {

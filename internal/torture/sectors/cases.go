@@ -9,9 +9,10 @@ import (
 
 const sector = 512
 
-// A fault is what is done to some files.
+// A fault is what is done to some of the files that were kept in a folder.
 type fault struct {
 	name string
+	kept string
 	hurt []injury
 }
 
@@ -39,8 +40,9 @@ func deleted([]byte) []byte            { return nil }
 func zeroed(b []byte) []byte           { clear(b); return b }
 func cut(left int) func([]byte) []byte { return func(b []byte) []byte { return b[:left] } }
 
-// cases are all faults of the files in a folder.
-func cases(dir string, seed uint64) (all []fault, err error) {
+// cases are all faults of the device that was kept in a folder.
+func cases(kept string, seed uint64) (all []fault, err error) {
+	dir := filepath.Join(kept, "agent", "state")
 	r := rand.New(rand.NewPCG(seed, 1))
 	var files []string
 	for _, pattern := range []string{"device.db", "*.journal", "*.slot"} {
@@ -57,13 +59,17 @@ func cases(dir string, seed uint64) (all []fault, err error) {
 		}
 		all = append(all, faultsOf(filepath.Base(path), int(info.Size()), r)...)
 	}
-	return append(all, together(filepath.Base(files[0]), filepath.Base(files[1]))...), nil
+	all = append(all, together(filepath.Base(files[0]), filepath.Base(files[1]))...)
+	for i := range all {
+		all[i].name, all[i].kept = filepath.Base(kept)+": "+all[i].name, kept
+	}
+	return all, nil
 }
 
 // faultsOf are those of one file.
 func faultsOf(file string, size int, r *rand.Rand) (all []fault) {
 	add := func(what string, do func([]byte) []byte) {
-		all = append(all, fault{file + ": " + what, []injury{{file, do}}})
+		all = append(all, fault{name: file + ": " + what, hurt: []injury{{file, do}}})
 	}
 	for at := 0; at+sector <= size; at += sector {
 		bit := r.IntN(8 * sector)
@@ -81,7 +87,7 @@ func faultsOf(file string, size int, r *rand.Rand) (all []fault) {
 // together are the faults of both files at once.
 func together(database, journal string) (all []fault) {
 	add := func(how string, a, b func([]byte) []byte) {
-		all = append(all, fault{database + " and " + journal + ": " + how, []injury{{database, a}, {journal, b}}})
+		all = append(all, fault{name: database + " and " + journal + ": " + how, hurt: []injury{{database, a}, {journal, b}}})
 	}
 	add("both deleted", deleted, deleted)
 	add("both emptied", cut(0), cut(0))

@@ -3,8 +3,9 @@
 //
 //	sectors [-bin bin] [-every 1] [-seed 1] [-jobs n]
 //
-// The device is killed after its user has stopped a purpose offline, and its
-// files are kept. For every case they are put back, each 512-byte sector of the
+// A user stops a purpose offline. The device's files are kept as they are when
+// "stopped" is said, with the denial in the journal alone, and as they are when the
+// database has followed. For every case and both moments they are put back, each 512-byte sector of the
 // database, the deny journal or a slot is zeroed or has a bit flipped, or a file
 // is cut off, emptied, zeroed or deleted, some of them together, and the agent is
 // started: the purpose must be denied without network, after another start, and
@@ -22,6 +23,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -116,24 +118,52 @@ func stopped(ctx context.Context, o options) (ports string, err error) {
 		return "", err
 	}
 	h.Cloud.Kill()
+	database := filepath.Join(h.State(), "device.db")
+	before, err := os.ReadFile(database)
+	if err != nil {
+		return "", err
+	}
 	if err := h.Withdraw(ctx); err != nil {
 		return "", err
 	}
+	err = house.Until(ctx, func() error {
+		now, err := os.ReadFile(database)
+		if err == nil && bytes.Equal(now, before) {
+			err = errors.New("the database does not follow the journal")
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
 	h.Agent.Process.Kill()
-	return strings.Join(h.Ports[:], ","), h.Keep(o.kept)
+	for _, m := range moments {
+		if err := h.Keep(filepath.Join(o.kept, m)); err != nil {
+			return "", err
+		}
+	}
+	said := filepath.Join(o.kept, moments[0], "agent", "state", "device.db")
+	return strings.Join(h.Ports[:], ","), os.WriteFile(said, before, 0o600)
 }
+
+// The moments at which the device is hurt, and the folders of their files.
+var moments = []string{"said", "followed"}
 
 // play plays one part of the cases.
 func (o options) play(ctx context.Context, out io.Writer) (t tally, err error) {
-	all, err := cases(filepath.Join(o.kept, "agent", "state"), o.seed)
-	if err != nil {
-		return t, err
+	var all []fault
+	for _, m := range moments {
+		faults, err := cases(filepath.Join(o.kept, m), o.seed)
+		if err != nil {
+			return t, err
+		}
+		all = append(all, faults...)
 	}
 	ports := strings.Split(o.ports, ",")
 	if len(ports) != 3 {
 		return t, fmt.Errorf("-ports: want three, got %q", o.ports)
 	}
-	h, err := house.Again(ctx, o.bin, o.kept, [3]string(ports))
+	h, err := house.Again(ctx, o.bin, filepath.Join(o.kept, moments[0]), [3]string(ports))
 	if h != nil {
 		defer os.RemoveAll(h.Dir)
 		defer h.Close()
@@ -143,7 +173,7 @@ func (o options) play(ctx context.Context, out io.Writer) (t tally, err error) {
 	}
 	h.Cloud.Kill()
 	h.Agent.Process.Kill()
-	p := &press{House: h, kept: o.kept, out: out}
+	p := &press{House: h, out: out}
 	for i := o.part * o.every; i < len(all); i += o.jobs * o.every {
 		if err := p.play(ctx, all[i]); err != nil {
 			return p.tally, fmt.Errorf("%s: %w", all[i].name, err)

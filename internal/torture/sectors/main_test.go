@@ -36,13 +36,17 @@ func TestFewCases(t *testing.T) {
 
 // Every sector of every file is zeroed and flipped once.
 func TestCases(t *testing.T) {
-	dir := t.TempDir()
+	kept := t.TempDir()
+	dir := filepath.Join(kept, "agent", "state")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for name, size := range map[string]int{"device.db": 2048, "device.journal": 1024, "device-x.slot": 512} {
 		if err := os.WriteFile(filepath.Join(dir, name), bytes.Repeat([]byte{7}, size), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	all, err := cases(dir, 1)
+	all, err := cases(kept, 1)
 	if err != nil || len(all) != 2*(4+2+1)+3*(5+2)+6 {
 		t.Fatalf("%d cases, %v", len(all), err)
 	}

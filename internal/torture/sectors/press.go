@@ -50,13 +50,12 @@ func (t tally) send(out io.Writer) error { return json.NewEncoder(out).Encode(t)
 type press struct {
 	*house.House
 	tally
-	kept string
-	out  io.Writer
+	out io.Writer
 }
 
 // play puts everything back, inflicts a fault, and watches.
 func (p *press) play(ctx context.Context, f fault) error {
-	err := errors.Join(p.PutBack(p.kept), os.Truncate(filepath.Join(p.Agent.Dir, "agent.log"), 0))
+	err := errors.Join(p.PutBack(f.kept), os.Truncate(filepath.Join(p.Agent.Dir, "agent.log"), 0))
 	for _, i := range f.hurt {
 		if err == nil {
 			err = i.inflict(p.State())
