@@ -96,7 +96,7 @@ kill: build ## agent and cloud killed in the middle of writes, ROUNDS=200 times:
 	@bin/kill -rounds $(ROUNDS)
 
 .PHONY: sectors
-sectors: build ## every sector of what a device keeps zeroed and flipped, files cut off and emptied: EVERY=1
+sectors: build ## every sector of what a device keeps zeroed and flipped, files cut off and lost: EVERY=1
 	@$(BUILD) -o bin/ ./internal/torture/sectors
 	@bin/sectors -every $(EVERY)
 

@@ -1,7 +1,7 @@
 // Command sectors damages what a device keeps, one place at a time, right after
 // it has said "stopped", and looks what becomes of it.
 //
-//	sectors [-bin bin] [-every 1] [-seed 1] [-jobs n]
+//	sectors [-bin bin] [-every 1] [-match regexp] [-seed 1] [-jobs n]
 //
 // A user stops a purpose offline. The device's files are kept as they are when
 // "stopped" is said, with the denial in the journal alone, and as they are when the
@@ -32,6 +32,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -53,6 +54,7 @@ func main() {
 type options struct {
 	bin   string
 	every int
+	match string
 	seed  uint64
 	jobs  int
 
@@ -66,6 +68,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.bin, "bin", "bin", "the `folder` of cardea-cloud and cardea-agent")
 	flags.IntVar(&o.every, "every", 1, "play only every `n`-th case")
+	flags.StringVar(&o.match, "match", "", "play only cases whose name this `regexp` matches")
 	flags.Uint64Var(&o.seed, "seed", 1, "of the bits that are flipped")
 	flags.IntVar(&o.jobs, "jobs", 3*runtime.NumCPU(), "how many cases are played at once")
 	flags.IntVar(&o.part, "part", 0, "play this part of -jobs, of a device that was stopped already")
@@ -151,13 +154,9 @@ var moments = []string{"said", "followed"}
 
 // play plays one part of the cases.
 func (o options) play(ctx context.Context, out io.Writer) (t tally, err error) {
-	var all []fault
-	for _, m := range moments {
-		faults, err := cases(filepath.Join(o.kept, m), o.seed)
-		if err != nil {
-			return t, err
-		}
-		all = append(all, faults...)
+	all, err := o.chosen()
+	if err != nil {
+		return t, err
 	}
 	ports := strings.Split(o.ports, ",")
 	if len(ports) != 3 {
@@ -174,10 +173,35 @@ func (o options) play(ctx context.Context, out io.Writer) (t tally, err error) {
 	h.Cloud.Kill()
 	h.Agent.Process.Kill()
 	p := &press{House: h, out: out}
-	for i := o.part * o.every; i < len(all); i += o.jobs * o.every {
+	for i := o.part; i < len(all); i += o.jobs {
 		if err := p.play(ctx, all[i]); err != nil {
 			return p.tally, fmt.Errorf("%s: %w", all[i].name, err)
 		}
 	}
 	return p.tally, nil
+}
+
+// chosen are the cases that are to be played, of both moments.
+func (o options) chosen() (chosen []fault, err error) {
+	match, err := regexp.Compile(o.match)
+	if err != nil {
+		return nil, fmt.Errorf("-match: %w", err)
+	}
+	n := 0
+	for _, m := range moments {
+		all, err := cases(filepath.Join(o.kept, m), o.seed)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range all {
+			if !match.MatchString(f.name) {
+				continue
+			}
+			if n%o.every == 0 {
+				chosen = append(chosen, f)
+			}
+			n++
+		}
+	}
+	return chosen, nil
 }

@@ -19,18 +19,27 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A few cases with the real programs.
+// A few cases with the real programs; all of those in which the stop itself is
+// lost, and the owner is asked.
 func TestFewCases(t *testing.T) {
 	bin := filepath.Join(t.TempDir(), "bin")
 	if err := stage.Build(bin); err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-bin", bin, "-every", "250"}, &out, os.Stderr); err != nil {
-		t.Errorf("%v: %s", err, out.String())
-	}
-	if !strings.Contains(out.String(), "wrong-answers=0 panics=0 recovered=all") {
-		t.Errorf("printed %q", out.String())
+	for _, tt := range []struct{ flag, value, want string }{
+		{"-every", "400", "cases=5 wrong-answers=0 panics=0 recovered=all"},
+		{"-match", `^said: device.journal: (cut off at (0|1|512)|deleted|zeroed)$`, "cases=5 wrong-answers=0 panics=0 recovered=all asked-the-owner=5"},
+		{"-match", `^said: device.db and .*: both`, "cases=4 wrong-answers=0 panics=0 recovered=all asked-the-owner=4"},
+	} {
+		t.Run(tt.value, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := run(t.Context(), []string{"-bin", bin, tt.flag, tt.value}, &out, os.Stderr); err != nil {
+				t.Errorf("%v: %s", err, out.String())
+			}
+			if !strings.Contains(out.String(), tt.want) {
+				t.Errorf("printed %q, want %q", out.String(), tt.want)
+			}
+		})
 	}
 }
 

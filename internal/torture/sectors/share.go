@@ -71,7 +71,7 @@ func (o options) start(ctx context.Context, i int) (*part, error) {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, "-part", strconv.Itoa(i), "-jobs", strconv.Itoa(o.jobs), "-bin", o.bin,
-		"-every", strconv.Itoa(o.every), "-seed", strconv.FormatUint(o.seed, 10), "-kept", o.kept, "-ports", o.ports)
+		"-every", strconv.Itoa(o.every), "-match", o.match, "-seed", strconv.FormatUint(o.seed, 10), "-kept", o.kept, "-ports", o.ports)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
