@@ -55,7 +55,7 @@ func confirmed(tx *accountdb.Tx, up cardea.Up) (cardea.LossID, error) {
 
 // openLoss is the newest loss of a link that waits for the owner, or zero.
 func openLoss(tx *accountdb.Tx, link accountdb.Link) (open cardea.LossID, err error) {
-	if !link.Forked {
+	if !link.Forked || link.State != accountdb.LinkLive {
 		return open, nil
 	}
 	all, err := tx.Losses(link.ID)
