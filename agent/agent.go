@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ import (
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/agent/gate"
 	"github.com/cardea-id/cardea/agent/localapi"
+	"github.com/cardea-id/cardea/agent/page"
 	"github.com/cardea-id/cardea/agent/session"
 	"github.com/cardea-id/cardea/agent/syncer"
 	"github.com/cardea-id/cardea/agent/tlsclock"
@@ -94,6 +96,8 @@ type agent struct {
 	web  *http.Client
 	gate *gate.Gate
 
+	pages *page.Pages
+
 	trust    *tlsclock.Clock
 	believed atomic.Value // cardea.LinkID whose time was believed last
 
@@ -105,7 +109,10 @@ type agent struct {
 
 func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 	a := &agent{Config: c, log: log}
-	a.gate = gate.New(gate.Config{Path: filepath.Join(c.RunDir, clockFile), Resumes: gate.Resumes(), Log: log})
+	a.pages = page.NewPages()
+	a.gate = gate.New(gate.Config{
+		Path: filepath.Join(c.RunDir, clockFile), Resumes: gate.Resumes(), Changed: func() { a.pages.Publish(a.gate) }, Log: log,
+	})
 	var err error
 	if a.trust, err = c.tlsClock(a.now, a.anchors, log); err != nil {
 		return nil, err
@@ -133,7 +140,7 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 		log.Error("some programs are not known and will be refused", "err", err)
 	}
 	a.api = localapi.New(localapi.Config{
-		Registry: registry, DB: st.db, Device: st.key.ID(), Gate: a.gate, Pairer: a.session, Decider: a.syncer, Resetter: a, Machine: a, Log: log,
+		Registry: registry, DB: st.db, Device: st.key.ID(), Gate: a.gate, Pairer: a.session, Decider: a.syncer, Resetter: a, Machine: a, Pager: a, Log: log,
 	})
 	log.Info("agent", "device", st.key.ID(), "issuer", c.Issuer)
 	return a, nil
@@ -163,6 +170,7 @@ func (a *agent) run(ctx context.Context, l net.Listener) error {
 	for name, run := range map[string]func(context.Context) error{
 		"session":   a.session.Run,
 		"sync":      a.syncer.Run,
+		"pages":     func(ctx context.Context) error { return a.pages.Run(ctx, a.gate.Boot) },
 		"local API": func(ctx context.Context) error { return a.api.Serve(ctx, l) },
 	} {
 		parts.Go(func() {
@@ -229,6 +237,12 @@ func (a *agent) believe(answer syncer.Answer) error {
 		a.believed.Store(answer.Link)
 	}
 	return err
+}
+
+// Page is the page of a program.
+func (a *agent) Page(program string, mine func(cardea.PurposeID) bool) (file *os.File, err error) {
+	a.gate.Still(func() { file, err = a.pages.Of(program, mine, a.gate) })
+	return file, err
 }
 
 // joined puts a new link in force.

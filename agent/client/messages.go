@@ -279,3 +279,9 @@ type Event struct {
 	Preferences []Preference    `json:"preferences,omitempty"`
 	Resync      bool            `json:"resync,omitempty"`
 }
+
+// A Page is what goes with the file of a program's page of answers, which comes
+// beside it (SCM_RIGHTS): see agent/client/c.
+type Page struct {
+	Bytes int `json:"bytes"`
+}

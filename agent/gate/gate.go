@@ -43,6 +43,11 @@ type Config struct {
 	// forgets the time.
 	Path string
 
+	// Changed is called after every change, with the gate standing still, and
+	// before the change is told to anybody: pages follow in it. It must not
+	// change the gate. Nil: nobody.
+	Changed func()
+
 	// Log gets what goes wrong with that file; by default nothing is logged.
 	Log *slog.Logger
 }
@@ -325,6 +330,7 @@ func (g *Gate) publish(change func(*held)) uint64 {
 	change(next)
 	next.resolve()
 	g.held.Store(next)
+	g.told()
 	close(old.changed)
 	return next.generation
 }
@@ -335,7 +341,43 @@ func (g *Gate) replace(id cardea.LinkID, l *link) {
 	next.links[id] = l
 	next.resolve()
 	g.held.Store(next)
+	g.told()
 }
+
+func (g *Gate) told() {
+	if g.cfg.Changed != nil {
+		g.cfg.Changed()
+	}
+}
+
+// Still runs f while nothing changes.
+func (g *Gate) Still(f func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f()
+}
+
+// Keys are those of which the gate knows something, for whoever uses the device
+// now, in order. Of all others it says "unknown".
+func (g *Gate) Keys() []cardea.Key {
+	state := g.held.Load().active.state
+	keys := make([]cardea.Key, 0, len(state.Consents)+len(state.Own))
+	for _, c := range state.Consents {
+		keys = append(keys, c.Key)
+	}
+	for key := range state.Own {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// Bar is what denies everything to whoever uses the device now, or nothing.
+func (g *Gate) Bar() cardea.Reason { return g.held.Load().active.state.Bar }
+
+// Untimed reports that the boot clock alone does not tell when a yes ends: this
+// machine may have been in suspend without its counting.
+func (g *Gate) Untimed() bool { return g.cfg.Resumes != nil }
 
 func (h *held) copy() *held {
 	next := *h

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Bounds of the socket.
@@ -31,13 +34,55 @@ type door struct {
 type conn struct {
 	net.Conn
 	caller caller
+	carry  *carrier
 	once   sync.Once
 	leave  func()
 }
 
 func (c *conn) Close() error {
 	c.once.Do(c.leave)
+	c.carry.give(nil)
 	return c.Conn.Close()
+}
+
+// A carrier holds a file that goes with the next bytes to the caller.
+type carrier struct {
+	mu   sync.Mutex
+	file *os.File
+}
+
+// give takes a file to be carried, which is closed whether it arrives or not.
+func (c *carrier) give(file *os.File) {
+	if old := c.take(); old != nil {
+		old.Close()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.file = file
+}
+
+func (c *carrier) take() *os.File {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	file := c.file
+	c.file = nil
+	return file
+}
+
+// Write sends the file that is carried along with the first byte (SCM_RIGHTS,
+// unix(7)).
+func (c *conn) Write(b []byte) (int, error) {
+	file := c.carry.take()
+	if file == nil {
+		return c.Conn.Write(b)
+	}
+	defer file.Close()
+	n, _, err := c.Conn.(*net.UnixConn).WriteMsgUnix(b, unix.UnixRights(int(file.Fd())), nil)
+	if err != nil || n == len(b) {
+		return n, err
+	}
+	more, err := c.Conn.Write(b[n:])
+	return n + more, err
 }
 
 // Accept returns the next connection that is let in.
@@ -68,7 +113,8 @@ func (d *door) greet(raw net.Conn) (*conn, error) {
 	}
 	raw.(*net.UnixConn).SetWriteBuffer(sendBuffer)
 	program, _ := d.registry.Match(peer)
-	return &conn{Conn: raw, caller: caller{peer, program, raw}, leave: func() { d.exit(peer.UID) }}, nil
+	carry := new(carrier)
+	return &conn{Conn: raw, caller: caller{peer, program, raw, carry}, carry: carry, leave: func() { d.exit(peer.UID) }}, nil
 }
 
 func (d *door) enter(uid uint32) bool {

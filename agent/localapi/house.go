@@ -3,6 +3,7 @@ package localapi
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/cardea-id/cardea"
@@ -83,3 +84,10 @@ type Resetter interface {
 
 // ErrGuest is returned when a call needs somebody to be linked and nobody is.
 var ErrGuest = errors.New("nobody is linked: pair the device first")
+
+// A Pager has a page of answers for each program.
+type Pager interface {
+	// Page is the page of a program by its name, as a file to be handed over
+	// and closed; mine says what the program may ask about.
+	Page(program string, mine func(cardea.PurposeID) bool) (*os.File, error)
+}

@@ -150,6 +150,7 @@ var particular = slices.Concat(
 	broken(503, syncer.ErrFull, "POST /v1/consents/withdraw "+no),
 	every(500, func(h *house) { h.db.Close() }, "GET /v1/status", "GET /v1/identity", "GET /v1/consents", "GET /v1/preferences",
 		"GET /v1/links", "DELETE /v1/links/{id}"),
+	broken(503, errors.New("no memory"), "GET /v1/page"),
 	every(503, damaged, "GET /v1/identity", "GET /v1/consents", "GET /v1/preferences"),
 	every(409, guest, "GET /v1/identity", "GET /v1/consents", "GET /v1/preferences", `POST /v1/token {"audience":"a"}`,
 		"POST /v1/consents/withdraw "+no, "POST /v1/consents/allow "+yes, "PUT /v1/preferences "+set),

@@ -16,6 +16,7 @@ type caller struct {
 	peer    Peer
 	program *Program
 	conn    net.Conn
+	carry   *carrier
 }
 
 // An object is what a call is about, where a program's file lists what it may

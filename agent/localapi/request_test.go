@@ -71,6 +71,7 @@ func calls(h *house) []struct{ method, path, body, need, list string } {
 		{"POST", "/v1/token", `{"audience":"https://api.example"}`, "token", "audiences"},
 		{"POST", "/v1/decide", `{"key":"recommendations/use"}`, "decide", "purposes"},
 		{"POST", "/v1/decide", `{"queries":[{"key":"recommendations/use"},{"key":"voice/use"}]}`, "decide", "purposes"},
+		{"GET", "/v1/page", "", "decide", ""},
 		{"GET", "/v1/consents", "", "consent.read", ""},
 		{"POST", "/v1/consents/withdraw", `{"key":"voice/use"}`, "consent.write", "purposes"},
 		{"POST", "/v1/consents/allow", `{"key":"voice/use","version":1,"notice":"` + notice + `","head":` + head + `}`, "consent.write", "purposes"},

@@ -38,6 +38,7 @@ func (s *Server) table() []route {
 		{"GET", "/v1/identity", MayPrefs, false, s.identity},
 		{"POST", "/v1/token", MayToken, true, s.token},
 		{"POST", "/v1/decide", MayDecide, true, s.decide},
+		{"GET", "/v1/page", MayDecide, false, s.page},
 		{"GET", "/v1/consents", MayReadConsent, false, s.consents},
 		{"POST", "/v1/consents/withdraw", MayWriteConsent, true, s.withdraw},
 		{"POST", "/v1/consents/allow", MayWriteConsent, true, s.allow},

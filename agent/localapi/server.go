@@ -34,6 +34,9 @@ type Config struct {
 	Gate    Gate
 	Pairer  Pairer
 	Decider Decider
+	// Pager has pages of memory from which programs read answers. Nil: there
+	// are none, and programs ask here.
+	Pager Pager
 	// Resetter empties the device. Nil: it can not be reset from here.
 	Resetter Resetter
 	// Machine is looked at when somebody asks how the agent is. Nil: it is not.
