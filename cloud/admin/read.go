@@ -192,10 +192,7 @@ func (a *api) hold(ctx context.Context, after uint64, limit int, wait time.Durat
 	defer tick.Stop()
 	for {
 		grown := a.Ledger.Grown()
-		err = a.Ledger.DB.View(ctx, func(tx *accountdb.Tx) error {
-			found, err = tx.Changes(after, limit)
-			return err
-		})
+		found, err = a.Ledger.DB.Changes(ctx, after, limit)
 		if err != nil || len(found) > 0 || wait == 0 {
 			return found, err
 		}

@@ -51,6 +51,7 @@ var someone = issuer.Access{Subject: "pseudonym", Client: "agent", Scope: "profi
 
 func TestKeysAreMadeOnceAndKept(t *testing.T) {
 	path, master := filepath.Join(t.TempDir(), "cloud.db"), accountdb.NewKey()
+	accountdbtest.Keep(t, path)
 	var first *token.Keys
 	var text string
 	t.Run("first start", func(t *testing.T) {
@@ -76,9 +77,14 @@ func TestKeysAreMadeOnceAndKept(t *testing.T) {
 
 func TestAnotherMasterKeyOpensNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cloud.db")
+	accountdbtest.Keep(t, path)
 	t.Run("first start", func(t *testing.T) { open(t, accountdbtest.OpenAt(t, path, accountdb.NewKey())) })
-	db := accountdbtest.OpenAt(t, path, accountdb.NewKey())
-	if _, err := token.Open(t.Context(), base, db.Secrets()); err == nil {
+	db, err := accountdbtest.Connect(t, path, accountdb.NewKey())
+	if err == nil {
+		defer db.Close()
+		_, err = token.Open(t.Context(), base, db.Secrets())
+	}
+	if err == nil {
 		t.Error("opened with a foreign master key")
 	}
 }

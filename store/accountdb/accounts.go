@@ -40,6 +40,9 @@ func (tx *Tx) CreateAccount() (Account, error) {
 
 // Account reads an account. In Update it stays as read until the commit.
 func (tx *Tx) Account(account cardea.AccountID) (Account, error) {
+	if err := tx.hold(account); err != nil {
+		return Account{}, err
+	}
 	a, err := one(tx, scanAccount, `SELECT `+accountColumns+` FROM accounts WHERE id = ?`, account[:])
 	if err != nil {
 		return a, fmt.Errorf("account: %w", err)
@@ -49,6 +52,9 @@ func (tx *Tx) Account(account cardea.AccountID) (Account, error) {
 
 // AccountBySubject finds an account by its pseudonym.
 func (tx *Tx) AccountBySubject(subject string) (Account, error) {
+	if err := tx.holdOf(`SELECT id FROM accounts WHERE subject = ?`, subject); err != nil {
+		return Account{}, err
+	}
 	a, err := one(tx, scanAccount, `SELECT `+accountColumns+` FROM accounts WHERE subject = ?`, subject)
 	if err != nil {
 		return a, fmt.Errorf("account: %w", err)
@@ -58,6 +64,9 @@ func (tx *Tx) AccountBySubject(subject string) (Account, error) {
 
 // Disable stops an account from signing in and pairing, or lets it again.
 func (tx *Tx) Disable(account cardea.AccountID, disabled bool) error {
+	if err := tx.hold(account); err != nil {
+		return err
+	}
 	return tx.exec(`UPDATE accounts SET disabled = ? WHERE id = ?`, disabled, account[:])
 }
 
@@ -82,6 +91,9 @@ func (tx *Tx) Era() (uint32, error) {
 // journal has seen: numbers that are given from now on come after all that were
 // ever given, also by a database that is no more.
 func (tx *Tx) RaiseEra() error {
+	if err := tx.Hold("era"); err != nil {
+		return err
+	}
 	era, err := tx.Era()
 	if err != nil {
 		return err

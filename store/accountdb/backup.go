@@ -100,7 +100,7 @@ func Restore(ctx context.Context, path, from string, master Key) (Replay, error)
 }
 
 func restore(ctx context.Context, path, from string, master Key) (Replay, error) {
-	lock, err := lockFile(path + ".lock")
+	lock, err := lockFile(path)
 	if err != nil {
 		return Replay{}, err
 	}

@@ -3,9 +3,12 @@
 //
 // An exported method of [Tx] is one step; [DB.Update] makes any number of them
 // one transaction with one timestamp, durable before it returns. A write
-// transaction holds the lock of every account it touches from its first
-// statement to its commit, so what is read in it is still true when it is
-// written. A closure may do nothing but use its Tx: no network, no waiting.
+// transaction holds every account it reads or changes from then to its commit, so
+// what is read in it is still true when it is written. A closure may do nothing
+// but use its Tx: no network, no waiting. It may run more than once.
+//
+// The database is a file of SQLite, which one process has for itself, or on a
+// PostgreSQL server, which any number of processes share.
 //
 // What is stopped (a denial, the end of a link, a revocation) also goes to a
 // journal that lies beside the database and is not put back with it, before the
@@ -20,10 +23,11 @@ package accountdb
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
+	"math/rand/v2"
+	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/cardea-id/cardea"
@@ -40,22 +44,21 @@ var (
 	ErrNotFound = errors.New("not found")
 )
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
 // A DB is an open database. It is safe for concurrent use.
 type DB struct {
-	engine *engine
+	engine engine
 	master Key
 	stops  *stopjournal.Journal
+	lock   *os.File // nil: somebody else holds it
 	found  Replay
+	skew   atomic.Int64 // see Skew
 }
 
 // Open opens or creates the database at path and brings it to the present
 // schema. The master key seals the accounts' keys; with another one nothing
 // personal can be read. The stop journal is opened with it and replayed.
 func Open(ctx context.Context, path string, master Key) (*DB, error) {
-	lock, err := lockFile(path + ".lock")
+	lock, err := lockFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -63,24 +66,29 @@ func Open(ctx context.Context, path string, master Key) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	db.engine.lock = lock
+	db.lock = lock
 	return db, nil
 }
 
 // openDB opens a database whose lock is held. raise begins a new era whether or
 // not something is missing.
 func openDB(ctx context.Context, path, stops string, master Key, raise bool) (*DB, error) {
-	journal, err := stopjournal.Open(stops)
+	e, err := openSQLite(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	e, err := openSQLite(ctx, path)
+	return start(ctx, e, stops, master, raise)
+}
+
+// start makes an engine that runs a database.
+func start(ctx context.Context, e engine, stops string, master Key, raise bool) (*DB, error) {
+	journal, err := stopjournal.Open(stops)
 	if err != nil {
-		return nil, errors.Join(err, journal.Close())
+		return nil, errors.Join(err, e.close())
 	}
 	db := &DB{engine: e, master: master, stops: journal}
 	if err = db.migrate(ctx); err == nil {
-		err = db.replay(ctx, raise)
+		err = db.replay(ctx, stops, raise)
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -89,9 +97,21 @@ func openDB(ctx context.Context, path, stops string, master Key, raise bool) (*D
 }
 
 // Close waits for transactions under way and closes the database.
-func (db *DB) Close() error { return errors.Join(db.engine.close(), db.stops.Close()) }
+func (db *DB) Close() error {
+	err := errors.Join(db.engine.close(), db.stops.Close())
+	if db.lock != nil {
+		err = errors.Join(err, db.lock.Close())
+	}
+	return err
+}
 
-// A Tx is a transaction. Now is its one timestamp.
+// Skew is how far the clock that transactions go by stood ahead of this
+// process's own when the newest transaction began.
+func (db *DB) Skew() time.Duration { return time.Duration(db.skew.Load()) }
+
+// A Tx is a transaction. Now is its one timestamp, by the database's clock: when
+// it began, or came to hold the last of its accounts. Whoever held one of them
+// before it has a time no later.
 type Tx struct {
 	Now time.Time
 
@@ -99,34 +119,51 @@ type Tx struct {
 	sql    *sql.Tx
 	master Key
 	stops  []stopjournal.Record // go to the journal before the commit
+	held   []cardea.AccountID
+	holds  bool // others write beside it
 	db     *DB
 }
 
 // Millis is the transaction's timestamp on the wire's scale.
 func (tx *Tx) Millis() cardea.Millis { return cardea.MillisOf(tx.Now) }
 
+// tries is how often a transaction is run that failed because of others.
+const tries = 8
+
 // Update runs f in a transaction that may write. It is committed, durably, if f
-// returns nil, and leaves no trace otherwise.
+// returns nil, and leaves no trace otherwise. f is run again if the transaction
+// failed only because of others beside it.
 func (db *DB) Update(ctx context.Context, f func(*Tx) error) error {
-	return db.run(ctx, db.engine.write, f)
+	for try := 1; ; try++ {
+		err := db.run(ctx, writing, f)
+		if err == nil || try == tries || !db.engine.again(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(rand.N(time.Duration(try) * 5 * time.Millisecond)):
+		}
+	}
 }
 
 // View runs f in a transaction that sees one moment and writes nothing.
 func (db *DB) View(ctx context.Context, f func(*Tx) error) error {
-	return db.run(ctx, db.engine.read, f)
+	return db.run(ctx, reading, f)
 }
 
-func (db *DB) run(ctx context.Context, pool *sql.DB, f func(*Tx) error) error {
-	t, err := pool.BeginTx(ctx, nil)
+func (db *DB) run(ctx context.Context, m mode, f func(*Tx) error) error {
+	t, now, err := db.engine.begin(ctx, m)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer t.Rollback()
-	tx := &Tx{Now: time.Now(), ctx: ctx, sql: t, master: db.master, db: db}
+	db.skew.Store(int64(time.Until(now)))
+	tx := &Tx{Now: now, ctx: ctx, sql: t, master: db.master, db: db, holds: m == writing && db.engine.shared()}
 	if err := f(tx); err != nil {
 		return err
 	}
-	if pool == db.engine.read {
+	if m != writing {
 		return nil
 	}
 	// The journal first: whatever was committed then stands in it. If the commit
@@ -150,10 +187,10 @@ func (tx *Tx) Attempt(f func() error) error {
 	if err := tx.exec(`SAVEPOINT attempt`); err != nil {
 		return err
 	}
-	stops := len(tx.stops)
+	stops, held := len(tx.stops), len(tx.held)
 	failed := f()
 	if failed != nil {
-		tx.stops = tx.stops[:stops]
+		tx.stops, tx.held = tx.stops[:stops], tx.held[:held] // what was locked since is let go
 		if err := tx.exec(`ROLLBACK TO attempt`); err != nil {
 			return fmt.Errorf("take back: %w", err)
 		}
@@ -164,61 +201,15 @@ func (tx *Tx) Attempt(f func() error) error {
 	return failed
 }
 
-// migrate applies the migrations the database has not seen, each in one
-// transaction with the note that it was applied.
-func (db *DB) migrate(ctx context.Context) error {
-	names, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return err
-	}
-	applied, err := db.applied(ctx)
-	if err != nil {
-		return err
-	}
-	if applied > len(names) {
-		return fmt.Errorf("%w: it has schema %d, this program knows %d; install the newer program", ErrNewer, applied, len(names))
-	}
-	for i := applied; i < len(names); i++ {
-		if err := db.apply(ctx, names[i], i+1); err != nil {
-			return fmt.Errorf("migration %s: %w", names[i], err)
-		}
-	}
-	return nil
-}
-
-func (db *DB) applied(ctx context.Context) (int, error) {
-	var n int
-	err := db.Update(ctx, func(tx *Tx) error {
-		if err := tx.exec(`CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)`); err != nil {
-			return err
-		}
-		return tx.row(`SELECT COALESCE(MAX(version), 0) FROM schema_version`).Scan(&n)
-	})
-	return n, err
-}
-
-func (db *DB) apply(ctx context.Context, name string, version int) error {
-	script, err := migrations.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	return db.Update(ctx, func(tx *Tx) error {
-		if err := tx.exec(string(script)); err != nil {
-			return err
-		}
-		return tx.exec(`INSERT INTO schema_version (version) VALUES (?)`, version)
-	})
-}
-
 func (tx *Tx) exec(query string, args ...any) error {
-	_, err := tx.sql.ExecContext(tx.ctx, query, args...)
+	_, err := tx.sql.ExecContext(tx.ctx, tx.db.engine.query(query), tx.db.engine.args(args)...)
 	return err
 }
 
 // change runs a conditional write and reports whether it found its row: the
 // compare-and-swap of this package.
 func (tx *Tx) change(query string, args ...any) (bool, error) {
-	r, err := tx.sql.ExecContext(tx.ctx, query, args...)
+	r, err := tx.sql.ExecContext(tx.ctx, tx.db.engine.query(query), tx.db.engine.args(args)...)
 	if err != nil {
 		return false, err
 	}
@@ -227,7 +218,7 @@ func (tx *Tx) change(query string, args ...any) (bool, error) {
 }
 
 func (tx *Tx) row(query string, args ...any) *sql.Row {
-	return tx.sql.QueryRowContext(tx.ctx, query, args...)
+	return tx.sql.QueryRowContext(tx.ctx, tx.db.engine.query(query), tx.db.engine.args(args)...)
 }
 
 // A scanner is a row or rows.
@@ -244,7 +235,7 @@ func one[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any
 
 // list reads all rows of a query.
 func list[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := tx.sql.QueryContext(tx.ctx, query, args...)
+	rows, err := tx.sql.QueryContext(tx.ctx, tx.db.engine.query(query), tx.db.engine.args(args)...)
 	if err != nil {
 		return nil, err
 	}
@@ -258,4 +249,11 @@ func list[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...an
 		out = append(out, v)
 	}
 	return out, rows.Err()
+}
+
+// Pragma reads one of the server's settings of this connection.
+func (tx *Tx) Pragma(name string) (string, error) {
+	var value string
+	err := tx.row(tx.db.engine.setting(name)).Scan(&value)
+	return value, err
 }

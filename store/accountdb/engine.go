@@ -3,88 +3,49 @@ package accountdb
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
-	"net/url"
-	"os"
-
-	"golang.org/x/sys/unix"
-	_ "modernc.org/sqlite" // registers the driver
+	"time"
 )
 
 // An engine is a database server's differences; everything else in this package
-// is one SQL path. SQLite runs in the process: one connection writes, so that
-// BEGIN IMMEDIATE is the lock on every account at once, and several read.
-type engine struct {
-	write, read *sql.DB
-	lock        *os.File // nil: somebody else holds it
+// is one SQL path. Queries are written for SQLite, with ? for arguments.
+type engine interface {
+	// begin starts a transaction and reads the one clock that all transactions
+	// of this database go by.
+	begin(ctx context.Context, m mode) (*sql.Tx, time.Time, error)
+
+	// query, args and script are what is said to the server for a query, its
+	// arguments, and the statements of a migration.
+	query(text string) string
+	args(args []any) []any
+	script(text string) string
+	// setting asks for one of the server's settings in this connection.
+	setting(name string) string
+
+	// shared reports whether writers run side by side and must hold what they
+	// read; if not, hold and holdName are not called.
+	shared() bool
+	// hold keeps every other writer from an account's row until the end of the
+	// transaction, and reads the clock when it has it. Holding an account that
+	// is not there is no error.
+	hold(tx *Tx, account []byte) (time.Time, error)
+	// holdName is the same for what has no row.
+	holdName(tx *Tx, name string) error
+
+	// again reports whether a transaction failed only because of others that ran
+	// beside it, and may succeed if it is run again.
+	again(err error) bool
+
+	// place tells apart the stop journals that one database may have.
+	place(stops string) (string, error)
+
+	close() error
 }
 
-// readers is how many connections answer reads beside the writer.
-const readers = 4
+// A mode is what a transaction is for.
+type mode int
 
-func openSQLite(ctx context.Context, path string) (*engine, error) {
-	e := new(engine)
-	var err error
-	if e.write, err = openPool(ctx, path, "immediate", 1); err == nil {
-		e.read, err = openPool(ctx, path, "deferred", readers)
-	}
-	if err != nil {
-		return nil, errors.Join(err, e.close())
-	}
-	return e, nil
-}
-
-// openPool opens path with the durability the ledger promises: a commit has
-// returned only when it is on the disk.
-func openPool(ctx context.Context, path, txlock string, connections int) (*sql.DB, error) {
-	return openFile(ctx, path, txlock, connections, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)")
-}
-
-func openFile(ctx context.Context, path, txlock string, connections int, pragmas ...string) (*sql.DB, error) {
-	q := url.Values{"_txlock": {txlock}, "_pragma": append([]string{"busy_timeout(5000)"}, pragmas...)}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), db.Close())
-	}
-	return db, nil
-}
-
-// lockFile keeps a second process away: SQLite itself would let it in, and two
-// processes would each sign what the other does not know.
-func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock database: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("%w: stop the other process that uses %s", ErrLocked, path)
-	}
-	return f, nil
-}
-
-func (e *engine) close() error {
-	var errs []error
-	for _, db := range []*sql.DB{e.read, e.write} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
-	}
-	if e.lock != nil {
-		errs = append(errs, e.lock.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// Pragma reads one of SQLite's settings of this connection.
-func (tx *Tx) Pragma(name string) (string, error) {
-	var value string
-	err := tx.row(`PRAGMA ` + name).Scan(&value)
-	return value, err
-}
+const (
+	reading mode = iota
+	writing
+	following // reads what was committed, and nothing that could still be overtaken
+)

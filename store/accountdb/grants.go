@@ -97,7 +97,12 @@ func (s Grants) Standing(ctx context.Context, grant pairing.GrantID) (g pairing.
 func (s Grants) Change(ctx context.Context, key pairing.GrantKey, account cardea.AccountID, proofs []pairing.ProofID,
 	f func(now cardea.Millis, g *pairing.Grant, owner pairing.Owner) (pairing.Note, error)) error {
 	err := s.db.Update(ctx, func(tx *Tx) error {
-		row, err := tx.findGrant(key)
+		if !account.IsZero() {
+			if err := tx.hold(account); err != nil {
+				return err
+			}
+		}
+		row, err := tx.holdGrant(key)
 		if err != nil {
 			return err
 		}
@@ -105,11 +110,11 @@ func (s Grants) Change(ctx context.Context, key pairing.GrantKey, account cardea
 		if err := tx.useProofs(proofs); err != nil {
 			return err
 		}
-		before := g
-		if account.IsZero() {
-			account = g.Account
+		before, who := g, account
+		if who.IsZero() {
+			who = g.Account
 		}
-		owner, err := tx.owner(account)
+		owner, err := tx.owner(who)
 		if err != nil {
 			return err
 		}
@@ -145,6 +150,7 @@ func (s Grants) List(ctx context.Context, account cardea.AccountID) (all []pairi
 // was recorded before.
 func (s Grants) UseDevice(ctx context.Context, device cardea.DeviceID, proofs []pairing.ProofID) (linked bool, err error) {
 	err = s.db.Update(ctx, func(tx *Tx) error {
+		linked = false
 		links, err := tx.LinksOfDevice(device)
 		if err != nil {
 			return fmt.Errorf("links of device: %w", err)
@@ -163,7 +169,7 @@ func (s Grants) UseDevice(ctx context.Context, device cardea.DeviceID, proofs []
 // RevokeGrant ends a grant inside a larger change, such as an unlink.
 // ErrNoGrant if there is no such grant.
 func (tx *Tx) RevokeGrant(grant pairing.GrantID) error {
-	row, err := tx.findGrant(pairing.GrantKey{ID: grant})
+	row, err := tx.holdGrant(pairing.GrantKey{ID: grant})
 	if err != nil {
 		return err
 	}
@@ -272,11 +278,29 @@ func scanGrant(s scanner) (g grantRow, err error) {
 
 // FindGrant reads a grant with its name; ErrNoGrant if there is none.
 func (tx *Tx) FindGrant(key pairing.GrantKey) (pairing.Grant, error) {
-	row, err := tx.findGrant(key)
+	row, err := tx.holdGrant(key)
 	if err != nil {
 		return pairing.Grant{}, err
 	}
 	return tx.openGrant(row)
+}
+
+// holdGrant reads a grant that may be changed. Its account is held first, as
+// everywhere, and then the grant, which may not have an account yet.
+func (tx *Tx) holdGrant(key pairing.GrantKey) (grantRow, error) {
+	row, err := tx.findGrant(key)
+	if err != nil || !tx.holds {
+		return row, err
+	}
+	if !row.Account.IsZero() {
+		if err := tx.hold(row.Account); err != nil {
+			return row, err
+		}
+	}
+	if err := tx.Hold(grantNameLabel(row.ID)); err != nil {
+		return row, err
+	}
+	return tx.findGrant(key)
 }
 
 func (tx *Tx) findGrant(key pairing.GrantKey) (grantRow, error) {

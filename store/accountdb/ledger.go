@@ -1,6 +1,7 @@
 package accountdb
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
@@ -128,6 +129,9 @@ func (tx *Tx) HasDecision(account cardea.AccountID, key cardea.Key, at cardea.Po
 // Recorded finds the entry of an event that was appended before; ErrNotFound if
 // it never was.
 func (tx *Tx) Recorded(account cardea.AccountID, event cardea.EventID) (cardea.Entry, error) {
+	if err := tx.hold(account); err != nil {
+		return cardea.Entry{}, err
+	}
 	return one(tx, scanEntry, `SELECT `+ledgerColumns+` FROM ledger WHERE account = ? AND event = ?`, account[:], event[:])
 }
 
@@ -138,13 +142,23 @@ type Change struct {
 	Entry   cardea.Entry // without value
 }
 
-// Changes reads the feed of all accounts after a cursor, oldest first.
-func (tx *Tx) Changes(after uint64, limit int) ([]Change, error) {
-	return list(tx, func(s scanner) (c Change, err error) {
-		err = s.Scan(append([]any{&c.Cursor, &c.Subject}, entryFields(&c.Entry)...)...)
-		return c, err
-	}, `SELECT cursor, subject, `+ledgerColumns+` FROM ledger JOIN accounts ON accounts.id = ledger.account
-		WHERE cursor > ? ORDER BY cursor LIMIT ?`, after, limit)
+func scanChange(s scanner) (c Change, err error) {
+	err = s.Scan(append([]any{&c.Cursor, &c.Subject}, entryFields(&c.Entry)...)...)
+	return c, err
+}
+
+// Changes reads the feed of all accounts after a cursor, oldest first. An entry
+// that is committed later has a higher cursor than those that were read.
+func (db *DB) Changes(ctx context.Context, after uint64, limit int) (found []Change, err error) {
+	err = db.run(ctx, following, func(tx *Tx) error {
+		found, err = list(tx, scanChange, `SELECT cursor, subject, `+ledgerColumns+` FROM ledger JOIN accounts ON accounts.id = ledger.account
+			WHERE cursor > ? ORDER BY cursor LIMIT ?`, after, limit)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("changes: %w", err)
+	}
+	return found, nil
 }
 
 // Setting reads what stands for a preference at a scope, or nil.
@@ -193,6 +207,9 @@ func (tx *Tx) HasValue(account cardea.AccountID, e cardea.Entry, v cardea.Value)
 
 // Settle makes the entry what stands for its preference at its scope.
 func (tx *Tx) Settle(account cardea.AccountID, e cardea.Entry) error {
+	if err := tx.hold(account); err != nil {
+		return err
+	}
 	return tx.exec(`INSERT INTO settings (account, preference, device, seq) VALUES (?, ?, ?, ?)
 		ON CONFLICT (account, preference, device) DO UPDATE SET seq = excluded.seq`,
 		account[:], e.Preference, e.Scope.Device, e.Position.Seq)

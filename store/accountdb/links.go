@@ -91,6 +91,9 @@ func (tx *Tx) CreateLink(l Link, key [32]byte, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := tx.hold(l.Account); err != nil {
+		return err
+	}
 	var none cardea.Hash
 	var zero cardea.LinkID
 	return tx.exec(`INSERT INTO links (id, account, device, grant_id, name_sealed, key_sealed, state, created,
@@ -105,6 +108,9 @@ func linkKeyLabel(link cardea.LinkID) string { return "link key " + link.String(
 
 // Link reads a link.
 func (tx *Tx) Link(link cardea.LinkID) (Link, error) {
+	if err := tx.holdLink(link); err != nil {
+		return Link{}, err
+	}
 	l, err := one(tx, scanLink, `SELECT `+linkColumns+` FROM links WHERE links.id = ?`, link[:])
 	if err != nil {
 		return l, fmt.Errorf("link: %w", err)
@@ -112,17 +118,29 @@ func (tx *Tx) Link(link cardea.LinkID) (Link, error) {
 	return l, nil
 }
 
+// holdLink holds the account of a link.
+func (tx *Tx) holdLink(link cardea.LinkID) error {
+	return tx.holdOf(`SELECT account FROM links WHERE id = ?`, link[:])
+}
+
 // LinkByGrant finds the link that was made with a grant.
 func (tx *Tx) LinkByGrant(grant string) (Link, error) {
+	if err := tx.holdOf(`SELECT account FROM links WHERE grant_id = ?`, grant); err != nil {
+		return Link{}, err
+	}
 	return one(tx, scanLink, `SELECT `+linkColumns+` FROM links WHERE grant_id = ?`, grant)
 }
 
 // Links lists an account's links, oldest first.
 func (tx *Tx) Links(account cardea.AccountID) ([]Link, error) {
+	if err := tx.hold(account); err != nil {
+		return nil, err
+	}
 	return list(tx, scanLink, `SELECT `+linkColumns+` FROM links WHERE account = ? ORDER BY links.created, links.id`, account[:])
 }
 
-// LinksOfDevice lists a device's links.
+// LinksOfDevice lists a device's links. They may be of several accounts, which
+// are not held: [Tx.Link] reads one that is to be changed.
 func (tx *Tx) LinksOfDevice(device cardea.DeviceID) ([]Link, error) {
 	return list(tx, scanLink, `SELECT `+linkColumns+` FROM links WHERE device = ? ORDER BY links.created, links.id`, device)
 }

@@ -138,7 +138,7 @@ func (db *DB) Session(ctx context.Context, hash cardea.Hash) (Session, error) {
 	err := db.View(ctx, func(tx *Tx) (err error) {
 		s, err = one(tx, scanSession, `SELECT sessions.account, COALESCE(email_sealed, ''), expires FROM sessions
 			LEFT JOIN logins ON logins.account = sessions.account JOIN accounts ON accounts.id = sessions.account
-			WHERE hash = ? AND expires > ? AND NOT disabled`, hash[:], tx.Millis())
+			WHERE hash = ? AND expires > ? AND disabled = 0`, hash[:], tx.Millis())
 		if err != nil {
 			return err
 		}

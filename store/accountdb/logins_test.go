@@ -1,19 +1,17 @@
 package accountdb_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/store/accountdb"
+	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
 )
 
 const testEmail = "ada@example.com"
@@ -21,7 +19,7 @@ const testEmail = "ada@example.com"
 func openLogins(t *testing.T) (*accountdb.DB, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "cloud.db")
-	db, err := accountdb.Open(context.Background(), path, accountdb.NewKey())
+	db, err := accountdbtest.Connect(t, path, accountdb.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,20 +84,16 @@ func TestAddressIsNotInTheFile(t *testing.T) {
 	if _, err := db.Register(t.Context(), testEmail, "$hash"); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{path, path + "-wal"} {
-		file, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bytes.Contains(file, []byte("ada@")) || bytes.Contains(file, []byte("example.com")) {
-			t.Errorf("%s holds the address in clear", filepath.Base(name))
+	for _, part := range []string{"ada@", "example.com"} {
+		if accountdbtest.Holds(t, path, part) {
+			t.Errorf("the database holds %q of the address in clear", part)
 		}
 	}
 }
 
 func TestSessions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		db, _ := openLogins(t)
+	accountdbtest.Timed(t, func(t *testing.T, pass func(string, time.Duration)) {
+		db, path := openLogins(t)
 		account, err := db.Register(t.Context(), testEmail, "$hash")
 		if err != nil {
 			t.Fatal(err)
@@ -121,7 +115,7 @@ func TestSessions(t *testing.T) {
 		if _, err := db.Session(t.Context(), second); err != nil {
 			t.Errorf("the other session: %v", err)
 		}
-		time.Sleep(time.Hour)
+		pass(path, time.Hour)
 		wantNoSession(t, db, second, "a session past its end")
 	})
 }

@@ -39,8 +39,11 @@ func (tx *Tx) LiftAllOf(link cardea.LinkID) error {
 }
 
 // Outdate has a link's statement built again, although its own ledger has not
-// moved.
+// moved. What its account is building at the moment is built before, or again.
 func (tx *Tx) Outdate(link cardea.LinkID) error {
+	if err := tx.holdLink(link); err != nil {
+		return err
+	}
 	var none cardea.Hash
 	return tx.exec(`UPDATE links SET built_era = 0, built_seq = 0, built_hash = ? WHERE id = ?`, none[:], link[:])
 }

@@ -19,6 +19,9 @@ func (db *DB) Secrets() Secrets { return Secrets{db} }
 // returns what fresh makes; fresh may be nil, then it is ErrNotFound.
 func (s Secrets) Secret(ctx context.Context, name string, fresh func() []byte) (plain []byte, err error) {
 	err = s.db.Update(ctx, func(tx *Tx) error {
+		if err := tx.Hold(secretLabel(name)); err != nil {
+			return err
+		}
 		plain, err = tx.secret(name)
 		if fresh == nil || !errors.Is(err, ErrNotFound) {
 			return err
@@ -35,6 +38,9 @@ func (s Secrets) Secret(ctx context.Context, name string, fresh func() []byte) (
 // Replace keeps plain under name, and what stood there under former.
 func (s Secrets) Replace(ctx context.Context, name, former string, plain []byte) error {
 	err := s.db.Update(ctx, func(tx *Tx) error {
+		if err := tx.Hold(secretLabel(name)); err != nil {
+			return err
+		}
 		old, err := tx.secret(name)
 		if err == nil {
 			err = tx.putSecret(former, old)
@@ -55,6 +61,9 @@ func (s Secrets) Replace(ctx context.Context, name, former string, plain []byte)
 // journal too, see [Secrets.Noted]. If next returns an error nothing is changed.
 func (s Secrets) Change(ctx context.Context, name string, next func(plain []byte) (kept, list []byte, err error)) error {
 	err := s.db.Update(ctx, func(tx *Tx) error {
+		if err := tx.Hold(secretLabel(name)); err != nil {
+			return err
+		}
 		plain, err := tx.secret(name)
 		if err != nil {
 			return err

@@ -14,7 +14,8 @@ import (
 // stopsSuffix is what the journal is called after the database.
 const stopsSuffix = ".stops"
 
-// metaStops is up to where the journal is known to stand in the database.
+// metaStops is up to where the journal is known to stand in the database. Where
+// a database has several journals, the place of each follows.
 const metaStops = "stops"
 
 // A Replay is what the stop journal had to say when the database was opened.
@@ -46,10 +47,15 @@ func (tx *Tx) stopGrant(grant pairing.GrantID) error {
 // such a thing, the database was put back to an earlier state (or its process
 // died between journal and commit, which is the same but shorter), and a new era
 // begins. Normal starts find nothing and move the mark.
-func (db *DB) replay(ctx context.Context, raise bool) error {
-	err := db.Update(ctx, func(tx *Tx) error {
+func (db *DB) replay(ctx context.Context, stops string, raise bool) error {
+	place, err := db.engine.place(stops)
+	if err != nil {
+		return err
+	}
+	name := metaStops + place
+	err = db.Update(ctx, func(tx *Tx) error {
 		db.found = Replay{Damaged: db.stops.Damaged()}
-		mark, err := tx.stopMark()
+		mark, err := tx.stopMark(name)
 		if err != nil {
 			return err
 		}
@@ -72,7 +78,7 @@ func (db *DB) replay(ctx context.Context, raise bool) error {
 		if db.found.Era, err = tx.Era(); err != nil {
 			return err
 		}
-		return tx.putStopMark(db.stops.End())
+		return tx.putStopMark(name, db.stops.End())
 	})
 	if err != nil {
 		return fmt.Errorf("replay stop journal: %w", err)
@@ -80,8 +86,8 @@ func (db *DB) replay(ctx context.Context, raise bool) error {
 	return nil
 }
 
-func (tx *Tx) stopMark() (m stopjournal.Mark, err error) {
-	b, err := tx.Meta(metaStops)
+func (tx *Tx) stopMark(name string) (m stopjournal.Mark, err error) {
+	b, err := tx.Meta(name)
 	if errors.Is(err, ErrNotFound) {
 		return m, nil
 	}
@@ -91,12 +97,12 @@ func (tx *Tx) stopMark() (m stopjournal.Mark, err error) {
 	return m, json.Unmarshal(b, &m)
 }
 
-func (tx *Tx) putStopMark(m stopjournal.Mark) error {
+func (tx *Tx) putStopMark(name string, m stopjournal.Mark) error {
 	b, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	return tx.SetMeta(metaStops, b)
+	return tx.SetMeta(name, b)
 }
 
 // forgotten lists the records after the mark that the database does not have.
@@ -205,7 +211,7 @@ func (tx *Tx) endLink(e cardea.Entry) error {
 }
 
 func (tx *Tx) endGrant(id pairing.GrantID) error {
-	row, err := tx.findGrant(pairing.GrantKey{ID: id})
+	row, err := tx.holdGrant(pairing.GrantKey{ID: id})
 	if errors.Is(err, pairing.ErrNoGrant) {
 		return nil
 	}

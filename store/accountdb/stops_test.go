@@ -19,15 +19,31 @@ type place struct {
 	*testing.T
 	path string
 	key  accountdb.Key
+	file bool // it is a file on every engine
 }
 
 func newPlace(t *testing.T) place {
-	return place{t, filepath.Join(t.TempDir(), "cloud.db"), accountdb.NewKey()}
+	p := place{T: t, path: filepath.Join(t.TempDir(), "cloud.db"), key: accountdb.NewKey()}
+	accountdbtest.Keep(t, p.path)
+	return p
 }
+
+// newFile is a place whose database is a file, for what only those have.
+func newFile(t *testing.T) place {
+	return place{T: t, path: filepath.Join(t.TempDir(), "cloud.db"), key: accountdb.NewKey(), file: true}
+}
+
+func (p place) server() bool { return accountdbtest.Postgres() && !p.file }
 
 func (p place) open() *accountdb.DB {
 	p.Helper()
-	db, err := accountdb.Open(p.Context(), p.path, p.key)
+	var db *accountdb.DB
+	var err error
+	if p.file {
+		db, err = accountdb.Open(p.Context(), p.path, p.key)
+	} else {
+		db, err = accountdbtest.Connect(p, p.path, p.key)
+	}
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -49,6 +65,12 @@ func (p place) with(f func(tx *accountdb.Tx) error) accountdb.Replay {
 func (p place) backup(name string) string {
 	p.Helper()
 	to := filepath.Join(filepath.Dir(p.path), name)
+	if p.server() {
+		if err := accountdbtest.Server(p).Dump(p.Context(), accountdbtest.Name(p.path), to); err != nil {
+			p.Fatal(err)
+		}
+		return to
+	}
 	if err := accountdb.Backup(p.Context(), p.path, to); err != nil {
 		p.Fatal(err)
 	}
@@ -57,6 +79,14 @@ func (p place) backup(name string) string {
 
 func (p place) restore(from string) accountdb.Replay {
 	p.Helper()
+	if p.server() {
+		p.putBack(from)
+		found, err := accountdb.BeginEra(p.Context(), accountdbtest.Address(p, p.path), p.path+".stops", p.key)
+		if err != nil {
+			p.Fatal(err)
+		}
+		return found
+	}
 	found, err := accountdb.Restore(p.Context(), p.path, from, p.key)
 	if err != nil {
 		p.Fatal(err)
@@ -68,6 +98,12 @@ func (p place) restore(from string) accountdb.Replay {
 // better.
 func (p place) putBack(from string) {
 	p.Helper()
+	if p.server() {
+		if err := accountdbtest.Server(p).Load(p.Context(), accountdbtest.Name(p.path), from); err != nil {
+			p.Fatal(err)
+		}
+		return
+	}
 	in, err := os.Open(from)
 	if err != nil {
 		p.Fatal(err)

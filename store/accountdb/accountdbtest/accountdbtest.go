@@ -1,5 +1,9 @@
 // Package accountdbtest opens real databases for tests and checks them when a
 // test ends: every account's chain must verify.
+//
+// The tests run on SQLite, or with CARDEA_DB=postgres in their environment on a
+// PostgreSQL server of their own, where a path names a database, and the stop
+// journal lies at the path with ".stops" at its end as it does on SQLite.
 package accountdbtest
 
 import (
@@ -17,10 +21,11 @@ func Open(t testing.TB) *accountdb.DB {
 	return OpenAt(t, filepath.Join(t.TempDir(), "cloud.db"), accountdb.NewKey())
 }
 
-// OpenAt opens the database at path.
+// OpenAt opens the database at path, or the one on the server that goes by the
+// path.
 func OpenAt(t testing.TB, path string, master accountdb.Key) *accountdb.DB {
 	t.Helper()
-	db, err := accountdb.Open(context.Background(), path, master)
+	db, err := Connect(t, path, master)
 	if err != nil {
 		t.Fatal(err)
 	}

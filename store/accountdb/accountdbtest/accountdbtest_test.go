@@ -1,7 +1,6 @@
 package accountdbtest_test
 
 import (
-	"database/sql"
 	"path/filepath"
 	"testing"
 
@@ -14,7 +13,7 @@ import (
 // ledger's back is found.
 func TestCheckFindsAChangedEntry(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cloud.db")
-	db, err := accountdb.Open(t.Context(), path, accountdb.NewKey())
+	db, err := accountdbtest.Connect(t, path, accountdb.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,14 +27,7 @@ func TestCheckFindsAChangedEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	accountdbtest.Check(t, db)
-	raw, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer raw.Close()
-	if _, err := raw.Exec(`UPDATE ledger SET act = 'grant'`); err != nil {
-		t.Fatal(err)
-	}
+	accountdbtest.Exec(t, path, `UPDATE ledger SET act = 'grant'`)
 	found := &recorder{TB: t}
 	accountdbtest.Check(found, db)
 	if !found.failed {
