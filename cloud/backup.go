@@ -2,26 +2,13 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 
 	"github.com/cardea-id/cardea/store/accountdb"
 )
-
-// database is the database's path and the key that opens it, which is made
-// before the first start.
-func (c Config) database() (path string, master accountdb.Key, err error) {
-	if path, err = c.dataFile("cloud.db"); err != nil {
-		return path, master, err
-	}
-	keyPath, err := c.dataFile("master.key")
-	if err != nil {
-		return path, master, err
-	}
-	master, err = masterKey(keyPath, path)
-	return path, master, err
-}
 
 // Backup copies the database to a new file, while the cloud runs or not. The
 // master key is not in it.
@@ -30,11 +17,10 @@ func Backup(ctx context.Context, c Config, file string, log *slog.Logger) error 
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	path, err := c.dataFile("cloud.db")
-	if err != nil {
-		return err
+	if c.onServer() {
+		return errors.New("the database is on a server: back it up with pg_dump, see docs/backup.md")
 	}
-	if err := accountdb.Backup(ctx, path, file); err != nil {
+	if err := accountdb.Backup(ctx, c.inData(databaseFile), file); err != nil {
 		return err
 	}
 	log.InfoContext(ctx, "backup is written and checked", "file", file)
@@ -50,14 +36,10 @@ func Restore(ctx context.Context, c Config, file string, log *slog.Logger) error
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	keyPath, err := c.dataFile("master.key")
-	if err != nil {
-		return err
+	if c.onServer() {
+		return errors.New("the database is on a server: put it back with pg_restore and then say: cardea-cloud era begin")
 	}
-	if _, err := os.Stat(keyPath); err != nil {
-		return fmt.Errorf("master key: put %s back first, a backup can not be read without it: %w", keyPath, err)
-	}
-	path, master, err := c.database()
+	path, master, err := c.restorable(ctx)
 	if err != nil {
 		return err
 	}
@@ -70,6 +52,41 @@ func Restore(ctx context.Context, c Config, file string, log *slog.Logger) error
 		return fmt.Errorf("the backup is in place, but devices may not believe it: run cardea-cloud rotate statement: %w", err)
 	}
 	log.InfoContext(ctx, "backup is restored", "file", file, "era", found.Era, "replaced", path+".old")
+	return nil
+}
+
+// restorable is the database's path, and its key, which must be there first.
+func (c Config) restorable(ctx context.Context) (path string, master accountdb.Key, err error) {
+	keyPath := c.inData(masterKeyFile)
+	if _, err := os.Stat(keyPath); err != nil {
+		return "", master, fmt.Errorf("master key: put %s back first, a backup can not be read without it: %w", keyPath, err)
+	}
+	master, err = c.master(ctx)
+	return c.inData(databaseFile), master, err
+}
+
+// Era has a new era begin in a database on a server, which was put back to an
+// earlier state by the server's own means. No cloud may run on it meanwhile.
+func Era(ctx context.Context, c Config, what string, log *slog.Logger) error {
+	c, err := c.withDefaults()
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	if what != "begin" {
+		return fmt.Errorf("era: say begin, not %.20q", what)
+	}
+	if !c.onServer() {
+		return errors.New("the database is a file: cardea-cloud restore puts it back and begins an era")
+	}
+	_, master, err := c.restorable(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := accountdb.BeginEra(ctx, c.Database, c.inData(stopsFile), master)
+	if err != nil {
+		return err
+	}
+	tellReplay(ctx, log, found)
 	return nil
 }
 

@@ -78,11 +78,8 @@ func (c *cloud) open(ctx context.Context) error {
 }
 
 func (c *cloud) openDatabase(ctx context.Context) error {
-	path, master, err := c.config.database()
-	if err != nil {
-		return err
-	}
-	if c.db, err = accountdb.Open(ctx, path, master); err != nil {
+	var err error
+	if c.db, err = c.config.openDatabase(ctx); err != nil {
 		return err
 	}
 	if c.clock, err = clock.New(ctx, clock.Config{DB: c.db, Log: c.log}); err != nil {

@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/cardea-id/cardea/cloud/admin"
 	"github.com/cardea-id/cardea/pairing/issuer"
+	"github.com/cardea-id/cardea/store/accountdb"
 )
 
 // Config says how the cloud runs. Zero values are the documented defaults.
@@ -73,6 +72,12 @@ type Config struct {
 	// DataDir holds the database and the master key, and nothing else matters.
 	// It is made, for this user alone, if it is not there. Required.
 	DataDir string `toml:"data_dir"`
+
+	// Database is the address of a database on a PostgreSQL server, such as
+	// "postgres://cardea:password@db.example.com/cardea"; several clouds may have
+	// the same, see docs/cluster.md. Default: a file of SQLite in DataDir, which
+	// one cloud has for itself.
+	Database string `toml:"database"`
 
 	// Catalogue is a YAML file with purposes and preferences, loaded at every
 	// start unless the brand's API has loaded one since. Required at the first
@@ -183,6 +188,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.DataDir == "" {
 		return c, errors.New("data_dir: name the folder for the database")
 	}
+	if c.Database != "" && !accountdb.OnServer(c.Database) {
+		return c, errors.New("database: want an address such as \"postgres://user@host/name\", or nothing for a file in data_dir")
+	}
 	if c.Listen == "" {
 		c.Listen = hostPort(u)
 	}
@@ -248,12 +256,4 @@ func (c Config) adminKeys() ([]admin.Key, error) {
 		out = append(out, key)
 	}
 	return out, nil
-}
-
-// dataFile is a file in the data folder, which is made if it is not there.
-func (c Config) dataFile(name string) (string, error) {
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return "", fmt.Errorf("data_dir: %w", err)
-	}
-	return filepath.Join(c.DataDir, name), nil
 }

@@ -132,14 +132,10 @@ func Rotate(ctx context.Context, c Config, which string, log *slog.Logger) error
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(c.DataDir, "cloud.db")); err != nil {
-		return fmt.Errorf("no cloud has run here yet: %w", err)
-	}
-	path, master, err := c.database()
-	if err != nil {
+	if err := c.hasRun(); err != nil {
 		return err
 	}
-	db, err := accountdb.Open(ctx, path, master)
+	db, err := c.openDatabase(ctx)
 	if errors.Is(err, accountdb.ErrLocked) {
 		return wish(ctx, filepath.Join(c.DataDir, wishFile+which))
 	}

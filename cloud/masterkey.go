@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,16 +11,9 @@ import (
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
-// masterKey reads the key that seals everything, or makes it before the first
-// start. A database without its key is refused: a new key would open nothing.
-func masterKey(path, database string) (accountdb.Key, error) {
+// readMasterKey reads the key that seals everything.
+func readMasterKey(path string) (accountdb.Key, error) {
 	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(database); err == nil {
-			return accountdb.Key{}, fmt.Errorf("master key: %s is gone but %s is there: put the key back from its backup", path, database)
-		}
-		return newMasterKey(path)
-	}
 	if err != nil {
 		return accountdb.Key{}, fmt.Errorf("master key: %w", err)
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/cardea-id/cardea/cloud/clock"
@@ -22,14 +20,10 @@ func Clock(ctx context.Context, c Config, day string, out io.Writer, log *slog.L
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(c.DataDir, "cloud.db")); err != nil {
-		return fmt.Errorf("no cloud has run here yet: %w", err)
-	}
-	path, master, err := c.database()
-	if err != nil {
+	if err := c.hasRun(); err != nil {
 		return err
 	}
-	db, err := accountdb.Open(ctx, path, master)
+	db, err := c.openDatabase(ctx)
 	if err != nil {
 		return err
 	}

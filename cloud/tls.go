@@ -113,13 +113,12 @@ func (c Config) mqttURL(at net.Addr) string {
 func (c *cloud) openCertificates(context.Context) (err error) {
 	switch {
 	case c.config.ACME != nil:
-		folder, err := c.config.dataFile("acme")
-		if err != nil {
+		if err := c.config.makeDataDir(); err != nil {
 			return err
 		}
 		c.certificates, err = certificate.New(certificate.Settings{
 			Directory: c.config.ACME.Directory, Email: c.config.ACME.Email, CAFile: c.config.ACME.CAFile,
-			Folder: folder, Names: c.config.hosts(),
+			Folder: c.config.inData("acme"), Names: c.config.hosts(),
 		}, c.log)
 		if err != nil {
 			return fmt.Errorf("acme: %w", err)

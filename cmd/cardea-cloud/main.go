@@ -5,6 +5,7 @@
 //	cardea-cloud [-config ...] backup FILE
 //	cardea-cloud [-config ...] restore FILE
 //	cardea-cloud [-config ...] rotate statement|token
+//	cardea-cloud [-config ...] era begin
 //	cardea-cloud [-config ...] clock show|2026-11-21
 //
 // It ends cleanly on SIGINT and SIGTERM. The configuration's fields are
@@ -82,10 +83,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // tasks are what is done instead of running the cloud.
 var tasks = map[string]task{
-	"backup": silent(cloud.Backup), "restore": silent(cloud.Restore), "rotate": silent(cloud.Rotate), "clock": cloud.Clock,
+	"backup": silent(cloud.Backup), "restore": silent(cloud.Restore), "rotate": silent(cloud.Rotate), "era": silent(cloud.Era),
+	"clock": cloud.Clock,
 }
 
-var wants = map[string]string{"backup": "file", "restore": "file", "rotate": "key, statement or token", "clock": "day, or say show"}
+var wants = map[string]string{"backup": "file", "restore": "file", "rotate": "key, statement or token", "era": "step: begin", "clock": "day, or say show"}
 
 type task func(ctx context.Context, c cloud.Config, what string, out io.Writer, log *slog.Logger) error
 

@@ -33,7 +33,7 @@ var floors = [][]string{
 	{"pairing"},
 	{"internal/wire/vectors"},
 	{"internal/wire", "internal/mqttlink", "internal/owner"},
-	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/figures", "internal/arch", "internal/openapi", "internal/authority", "store/slots"},
+	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/figures", "internal/arch", "internal/postgrestest", "internal/openapi", "internal/authority", "store/slots"},
 	{""},
 }
 
@@ -45,6 +45,7 @@ var owners = map[string][]string{
 	"github.com/fxamacker/cbor/v2":        {"internal/wire"},
 	"github.com/getkin/kin-openapi":       {"internal/openapi"}, // for tests
 	"github.com/go-jose/go-jose/v4":       {"internal/jose"},
+	"github.com/jackc/pgx/v5":             {"store/accountdb"},
 	"github.com/makiuchi-d/gozxing":       {"pairing/qr/qrtest"},
 	"github.com/nats-io/nats-server/v2":   {"cloud/broker"},
 	"github.com/nats-io/nats.go":          {"cloud/broker"},

@@ -1,14 +1,13 @@
 package accountdb_test
 
 import (
-	"bytes"
 	"errors"
-	"os"
 	"sync"
 	"testing"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/store/accountdb"
+	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
 )
 
 var someone = accountdb.Identity{Provider: "elsewhere", Issuer: "https://login.example.com", Subject: "subject-4711"}
@@ -41,10 +40,8 @@ func TestRegisterIdentity(t *testing.T) {
 			t.Errorf("%+v: %v, want ErrNotFound", other, err)
 		}
 	}
-	db.Close()
-	file, err := os.ReadFile(path)
-	if err != nil || bytes.Contains(file, []byte(someone.Subject)) {
-		t.Errorf("the file shows the subject (%v)", err)
+	if accountdbtest.Holds(t, path, someone.Subject) {
+		t.Error("the database shows the subject")
 	}
 }
 

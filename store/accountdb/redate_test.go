@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cardea-id/cardea"
@@ -13,8 +12,8 @@ import (
 	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
 )
 
-// A future is what was done while the clock stood fifty years ahead of the
-// bubble's, which begins in 2000.
+// A future is what was done while the clock stood fifty years ahead of what it
+// showed at first.
 type future struct {
 	account accountdb.Account
 	links   []cardea.LinkID
@@ -24,8 +23,8 @@ type future struct {
 }
 
 func newFuture(t *testing.T, p place) (f future) {
-	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(50 * 365 * 24 * time.Hour)
+	accountdbtest.Timed(t, func(t *testing.T, pass func(string, time.Duration)) {
+		pass(p.path, 50*365*24*time.Hour)
 		db := accountdbtest.OpenAt(t, p.path, p.key)
 		f.grant, f.session = pairing.NewGrantID(), cardea.Hash{7}
 		update(t, db, func(tx *accountdb.Tx) (err error) {
@@ -33,7 +32,7 @@ func newFuture(t *testing.T, p place) (f future) {
 			return errors.Join(err, tx.PutDevice(accountdb.Device{ID: "kitchen", PublicKey: []byte("{}"), Kind: "speaker"}))
 		})
 		for i := range 3 {
-			time.Sleep(time.Hour)
+			pass(p.path, time.Hour)
 			link := cardea.NewID[cardea.LinkID]()
 			f.links = append(f.links, link)
 			update(t, db, func(tx *accountdb.Tx) error {
@@ -47,7 +46,7 @@ func newFuture(t *testing.T, p place) (f future) {
 				return err
 			})
 		}
-		now := cardea.MillisOf(time.Now())
+		now := cardea.MillisOf(time.Now().Add(db.Skew()))
 		g := pairing.Grant{ID: f.grant, State: pairing.GrantActive, Account: f.account.ID, Code: cardea.Hash{1}, UserCode: cardea.Hash{2},
 			Requested: now, Expires: now.Add(10 * time.Minute)}
 		refresh := func(now cardea.Millis, g *pairing.Grant, _ pairing.Owner) (pairing.Note, error) {

@@ -36,11 +36,19 @@ func Connect(t testing.TB, path string, master accountdb.Key) (*accountdb.DB, er
 	return accountdb.Open(context.Background(), path, master)
 }
 
-// A house is the server of this process, and the databases it has.
-var house struct {
+// A household is the server of this process, and the databases it has.
+type household struct {
 	sync.Mutex
 	server *postgrestest.Server
 	made   map[string]bool
+}
+
+var house household
+
+func (h *household) has(name string) bool {
+	h.Lock()
+	defer h.Unlock()
+	return h.made[name]
 }
 
 // Server is the PostgreSQL server of this process. It is started by the first
@@ -117,18 +125,32 @@ func sql(t testing.TB, server *postgrestest.Server, name, text string) string {
 }
 
 // Timed runs a test in which time passes, for the database at least: on SQLite
-// in a bubble of testing/synctest, on PostgreSQL by the server's clock. pass is
-// for the database at path.
+// in a bubble of testing/synctest, on PostgreSQL by the server's clock, which is
+// right again in the end. pass is for the database at path.
 func Timed(t *testing.T, f func(t *testing.T, pass func(path string, d time.Duration))) {
 	t.Helper()
 	if !Postgres() {
 		synctest.Test(t, func(t *testing.T) { f(t, func(_ string, d time.Duration) { time.Sleep(d) }) })
 		return
 	}
-	f(t, func(path string, d time.Duration) {
-		t.Helper()
-		sql(t, Server(t), Name(path), fmt.Sprintf(`UPDATE clock_ahead SET ahead = ahead + interval '%d milliseconds'`, d.Milliseconds()))
+	for path := range timed(t, f) {
+		if house.has(Name(path)) {
+			ExecOnServer(t, path, `UPDATE clock_ahead SET ahead = '0'`)
+		}
+	}
+}
+
+// timed runs f and returns for which databases time has passed.
+func timed(t *testing.T, f func(t *testing.T, pass func(path string, d time.Duration))) map[string]bool {
+	passed := map[string]bool{}
+	t.Run("timed", func(t *testing.T) {
+		f(t, func(path string, d time.Duration) {
+			t.Helper()
+			passed[path] = true
+			ExecOnServer(t, path, fmt.Sprintf(`UPDATE clock_ahead SET ahead = ahead + interval '%d milliseconds'`, d.Milliseconds()))
+		})
 	})
+	return passed
 }
 
 // Holds reports whether a text stands anywhere in the database at path.
