@@ -114,7 +114,7 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 		Path: filepath.Join(c.RunDir, clockFile), Resumes: gate.Resumes(), Changed: func() { a.pages.Publish(a.gate) }, Log: log,
 	})
 	var err error
-	if a.trust, err = c.tlsClock(a.now, a.anchors, log); err != nil {
+	if a.trust, err = a.tlsClock(log); err != nil {
 		return nil, err
 	}
 	a.web = c.httpClient(a.trust)
@@ -224,6 +224,14 @@ func (a *agent) anchors() []*x509.Certificate {
 		return nil
 	}
 	return a.syncer.Anchors(a.Issuer)
+}
+
+// unvouched has the anchors looked for that a server which nobody vouches for may
+// need.
+func (a *agent) unvouched() {
+	if a.syncer != nil {
+		a.syncer.Unvouched(a.Issuer)
+	}
 }
 
 // believe says whether the time of a cloud's answer may be used. Only the

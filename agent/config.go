@@ -37,8 +37,9 @@ type Config struct {
 	Scope string `toml:"scope"`
 
 	// CAFile names a PEM file with the authorities that may vouch for the
-	// issuer and the broker. Empty takes the system's, which costs some 3 MB of
-	// memory.
+	// issuer and the broker; those of the system count for nothing then, those
+	// of a link's key list still do. Empty takes the system's, which costs some
+	// 3 MB of memory.
 	CAFile string `toml:"ca_file"`
 
 	// RootPin is the thumbprint (RFC 7638) of the issuer's root key, which signs

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/gate"
 	"github.com/cardea-id/cardea/agent/tlsclock"
 )
@@ -55,13 +54,15 @@ func authorities(file string) (*x509.CertPool, []*x509.Certificate, error) {
 
 // tlsClock judges the certificates of the issuer and the broker, by the time of
 // the links this issuer made.
-func (c Config) tlsClock(now func() cardea.Now, anchors func() []*x509.Certificate, log *slog.Logger) (*tlsclock.Clock, error) {
+func (a *agent) tlsClock(log *slog.Logger) (*tlsclock.Clock, error) {
+	c := a.Config
 	pool, list, err := authorities(c.CAFile)
 	if err != nil {
 		return nil, err
 	}
 	return tlsclock.New(tlsclock.Config{
-		Now: now, Boot: gate.BootTime, Path: filepath.Join(c.StateDir, goodFile), Roots: pool, Authorities: list, Anchors: anchors, Log: log,
+		Now: a.now, Boot: gate.BootTime, Path: filepath.Join(c.StateDir, goodFile),
+		Roots: pool, Authorities: list, Anchors: a.anchors, Unvouched: a.unvouched, Log: log,
 	}), nil
 }
 

@@ -3,6 +3,7 @@ package localapi_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -204,6 +205,10 @@ func TestTokenFaults(t *testing.T) {
 		if code(got) != want || strings.Contains(got.Error(), "/var/lib") {
 			t.Errorf("%v is told as %v", err, got)
 		}
+	}
+	h.tokenErr = fmt.Errorf("%w: %w", session.ErrOffline, &tls.CertificateVerificationError{Err: errors.New("look at ca_file")})
+	if _, got := c.Token(t.Context(), client.TokenRequest{Audience: "a"}); code(got) != "offline" || !strings.Contains(got.Error(), "not trusted: look at ca_file") {
+		t.Errorf("a server nobody vouches for is told as %v", got)
 	}
 	h.tokenErr = &pairing.Error{Code: pairing.ServerError, Status: 502}
 	if _, got := c.Token(t.Context(), client.TokenRequest{Audience: "a"}); code(got) != "offline" {

@@ -2,6 +2,7 @@ package localapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"strings"
@@ -86,7 +87,10 @@ func provable(r *client.Request) error {
 // unreachable says what a server's refusal or silence means for a program.
 func unreachable(err error) error {
 	refusal, refused := errors.AsType[*pairing.Error](err)
+	untrusted, foreign := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
+	case foreign:
+		return web.Errorf(http.StatusServiceUnavailable, "offline", "the server is not trusted: %v", untrusted.Err)
 	case refused && !refusal.Transient():
 		return web.Errorf(http.StatusForbidden, word(refusal.Code), "the server refused: %s", refusal.Error())
 	case refused, errors.Is(err, session.ErrOffline), errors.Is(err, session.ErrClosed), errors.Is(err, context.DeadlineExceeded):

@@ -123,6 +123,30 @@ func (s *Syncer) notVouched(id cardea.LinkID, err error) {
 	}
 }
 
+// Unvouched has new anchors looked for, because nobody vouches for a server of the
+// issuer's: its broker, or whatever else was connected to. It never waits.
+func (s *Syncer) Unvouched(issuer string) {
+	select {
+	case s.vouch <- issuer:
+	default: // somebody has said so already
+	}
+}
+
+func (s *Syncer) findAnchors(issuer string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, l := range s.links {
+		if l.Issuer == issuer {
+			s.wantKeys(&l.keyring, id, issuer, errVouch)
+		}
+	}
+	for id, f := range s.farewells {
+		if f.Issuer == issuer {
+			s.wantKeys(&f.keyring, id, issuer, errVouch)
+		}
+	}
+}
+
 func (s *Syncer) fetchKeys(ctx context.Context, url string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
 	defer cancel()

@@ -295,6 +295,30 @@ func (r refusing) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // A server that nobody vouches for any more has the list fetched, and with it
 // the anchors.
+// A broker that nobody vouches for is reason enough to look for new anchors.
+func TestAnchorsAreLookedFor(t *testing.T) {
+	run(t, "a new authority", func(t *testing.T, w *world) {
+		w.stop()
+		w.configure = func(c *syncer.Config) { c.Keys = &http.Client{Transport: w.network} }
+		w.restart()
+		w.set(func() { w.noHTTP = false })
+		sleep(time.Minute)
+		w.cloud.publish(wire.KeyList{Version: 2, Keys: []*ecdsa.PublicKey{&w.cloud.signer.PublicKey}, Anchors: [][]byte{certificate(t)}})
+		w.Unvouched("https://other.example")
+		sleep(time.Minute)
+		if a := w.Anchors("https://id.example"); len(a) != 0 {
+			t.Error("they are looked for because of another issuer")
+		}
+		for range 5 {
+			w.Unvouched("https://id.example")
+		}
+		sleep(time.Second)
+		if a := w.Anchors("https://id.example"); len(a) != 1 {
+			t.Errorf("%d anchors", len(a))
+		}
+	})
+}
+
 func TestAnchorsComeWithTheList(t *testing.T) {
 	run(t, "a new authority", func(t *testing.T, w *world) {
 		if a := w.Anchors("https://id.example"); len(a) != 0 {

@@ -148,6 +148,7 @@ type Syncer struct {
 	device  cardea.DeviceID
 	boot    cardea.Nonce // new at every boot
 	wake    chan struct{}
+	vouch   chan string // an issuer nobody vouches for
 	inbound chan arrival
 	posted  chan posted
 	wg      sync.WaitGroup
@@ -183,6 +184,7 @@ func New(cfg Config) (*Syncer, error) {
 		cfg:       cfg,
 		device:    cardea.DeviceID(jose.Thumbprint(pub)),
 		wake:      make(chan struct{}, 1),
+		vouch:     make(chan string, 1),
 		inbound:   make(chan arrival),
 		posted:    make(chan posted),
 		links:     map[cardea.LinkID]*link{},
@@ -261,6 +263,8 @@ func (s *Syncer) Run(ctx context.Context) error {
 			s.receive(m)
 		case p := <-s.posted:
 			s.answered(p)
+		case issuer := <-s.vouch:
+			s.findAnchors(issuer)
 		case <-timer.C:
 		}
 		timer.Stop()

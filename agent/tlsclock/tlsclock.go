@@ -57,6 +57,10 @@ type Config struct {
 	// the clock is used. Nil: nobody. It must not wait.
 	Anchors func() []*x509.Certificate
 
+	// Unvouched is called when nobody vouches for a server: new Anchors may be the
+	// cure, for the next connection. It must not wait. Nil: nobody is told.
+	Unvouched func()
+
 	// Log gets times that are not believed; by default nothing is logged.
 	Log *slog.Logger
 }
@@ -148,7 +152,28 @@ func (c *Clock) verify(chain []*x509.Certificate, name string) error {
 			return nil
 		}
 	}
-	return &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: err}
+	return &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: c.advise(err)}
+}
+
+// advise tells who can do something about a chain that is not taken, and adds what
+// to do.
+func (c *Clock) advise(err error) error {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		if c.cfg.Unvouched != nil {
+			c.cfg.Unvouched()
+		}
+		if c.cfg.Roots == nil {
+			return fmt.Errorf("%w: if it is a private one, name its PEM file in ca_file", err)
+		}
+		return fmt.Errorf("%w: add the one that signed the server's certificate to ca_file, where others do not count", err)
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return fmt.Errorf("%w: set issuer to the server's name, or have its certificate made for this one", err)
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		return fmt.Errorf("%w: renew the server's certificate, or correct its clock", err)
+	}
+	return err
 }
 
 // instants are when a chain may be judged: now, or while that is not known the

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -315,6 +316,40 @@ func FuzzLastKnownGood(f *testing.F) {
 			t.Errorf("%q: before the build", text)
 		}
 	})
+}
+
+// A refusal says what to do.
+func TestRefusalsSayWhatToDo(t *testing.T) {
+	now := time.Now()
+	ca, other := newAuthority(t, now.Add(-day), now.Add(day)), newAuthority(t, now.Add(-day), now.Add(day))
+	synced := func(c *tlsclock.Config) {
+		c.Now = func() cardea.Now { return cardea.Now{Time: cardea.MillisOf(now), Synced: true} }
+	}
+	system := func(c *tlsclock.Config) { c.Roots = nil }
+	for what, test := range map[string]struct {
+		by     *authority
+		from   time.Duration
+		host   string
+		change func(*tlsclock.Config)
+		says   string
+	}{
+		"another authority":    {other, -time.Hour, "127.0.0.1", synced, "add the one that signed the server's certificate to ca_file"},
+		"one of nobody's":      {other, -time.Hour, "127.0.0.1", system, "name its PEM file in ca_file"},
+		"another name":         {ca, -time.Hour, "id.elsewhere", synced, "set issuer to the server's name"},
+		"it has ended":         {ca, -3 * time.Hour, "127.0.0.1", synced, "renew the server's certificate"},
+		"it has not yet begun": {ca, time.Hour, "127.0.0.1", synced, "renew the server's certificate"},
+	} {
+		url := serve(t, test.by.leaf(now.Add(test.from), now.Add(test.from+2*time.Hour)))
+		told := false
+		unvouched := func(c *tlsclock.Config) { c.Unvouched = func() { told = true } }
+		_, err := get(t, url, ca.device(now.Add(-day), test.change, unvouched).TLS(test.host))
+		if told != (test.by == other) {
+			t.Errorf("%s: told that nobody vouches: %v", what, told)
+		}
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v, want a word on %q", what, err, test.says)
+		}
+	}
 }
 
 // Who may vouch can change while the clock is used: what the key list names

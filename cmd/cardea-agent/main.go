@@ -1,6 +1,6 @@
 // Command cardea-agent runs the agent of a device.
 //
-//	cardea-agent [-config /etc/cardea/agent.toml] [-issuer URL] [-debug] [-check]
+//	cardea-agent [-config /etc/cardea/agent.toml] [-issuer URL] [-ca FILE] [-debug] [-check]
 //
 // The configuration's fields are described at agent.Config; a flag goes before
 // the file, and without the file there is nothing but flags. It ends cleanly on
@@ -55,6 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		from, to    *string
 	}{
 		{"issuer", "the cloud's `URL`", &set.Issuer, &c.Issuer},
+		{"ca", "a PEM `file` with the authorities that may vouch for the cloud, instead of the system's", &set.CAFile, &c.CAFile},
 		{"state", "the `folder` of key and database", &set.StateDir, &c.StateDir},
 		{"run", "the `folder` that does not outlive the boot", &set.RunDir, &c.RunDir},
 		{"socket", "the `path` where programs reach the agent", &set.Socket, &c.Socket},

@@ -40,6 +40,8 @@ func TestRefuses(t *testing.T) {
 		"an unknown flag":      {[]string{"-verbose"}, nil},
 		"a word":               {[]string{"-config", good, "start"}, nil},
 		"help":                 {[]string{"-help"}, flag.ErrHelp},
+		"a CA that is not":     {[]string{"-config", good, "-state", t.TempDir(), "-run", t.TempDir(), "-ca", good + "x"}, os.ErrNotExist},
+		"a CA that is none":    {[]string{"-config", good, "-state", t.TempDir(), "-run", t.TempDir(), "-ca", good}, agent.ErrConfig},
 		"a flag for an issuer": {[]string{"-config", good, "-issuer", "x"}, agent.ErrConfig},
 	} {
 		err := run(t.Context(), bad.args, io.Discard, io.Discard)

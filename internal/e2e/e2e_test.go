@@ -64,17 +64,21 @@ func newStage(t testing.TB) *stage.Stage {
 }
 
 // newStageWith starts a cloud with a catalogue of the test's own.
-func newStageWith(t testing.TB, catalogue string) *stage.Stage {
+func newStageWith(t testing.TB, catalogue string, more ...func(*stage.Config)) *stage.Stage {
 	t.Helper()
 	// A short path, because a socket's has at most 108 bytes, that others may enter.
 	dir, err := os.MkdirTemp("", "cardea-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	must(t, os.Chmod(dir, 0o755))
-	s, err := stage.Start(context.Background(), stage.Config{
+	c := stage.Config{
 		Bin: bin, Dir: dir, Catalogue: catalogue,
 		Clients: "[[clients]]\nid = \"tv-app\"\nbearer = true\n",
-	})
+	}
+	for _, set := range more {
+		set(&c)
+	}
+	s, err := stage.Start(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,11 +96,22 @@ func newStageWith(t testing.TB, catalogue string) *stage.Stage {
 // newPhone is an owner's phone, with an account of its own, signed in.
 func newPhone(t testing.TB, s *stage.Stage, email string) *owner.Owner {
 	t.Helper()
-	phone := owner.New(nil)
-	must(t, phone.Open(context.Background(), s.URL+"/register"))
+	return openPhone(t, s, email, "/register", "Create account")
+}
+
+// signIn is another phone of an owner who has an account.
+func signIn(t testing.TB, s *stage.Stage, email string) *owner.Owner {
+	t.Helper()
+	return openPhone(t, s, email, "/signin", "Sign in")
+}
+
+func openPhone(t testing.TB, s *stage.Stage, email, page, button string) *owner.Owner {
+	t.Helper()
+	phone := owner.New(s.Transport())
+	must(t, phone.Open(context.Background(), s.URL+page))
 	phone.Fill("email", email)
 	phone.Fill("password", "a sentence nobody guesses")
-	must(t, phone.Press(context.Background(), "Create account", ""))
+	must(t, phone.Press(context.Background(), button, ""))
 	return phone
 }
 
