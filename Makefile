@@ -117,6 +117,18 @@ sectors: build ## every sector of what a device keeps zeroed and flipped, files 
 	@$(BUILD) -o bin/ ./internal/torture/sectors
 	@bin/sectors -every $(EVERY)
 
+.PHONY: foreign
+foreign: # what make interop plays against; the versions from npm stand in package-lock.json
+	@command -v oidc-gen mosquitto_sub stdbuf >/dev/null && command -v node >/dev/null && command -v npm >/dev/null || { \
+	  what="oidc-agent-cli mosquitto-clients coreutils $$(command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm)"; \
+	  apt-get install -y --no-install-recommends $$what || { apt-get update && apt-get install -y --no-install-recommends $$what; }; }
+	@cd internal/interop/npm && npm ci --loglevel=error
+
+.PHONY: interop
+interop: build foreign ## others' clients and server against ours: make interop [PEERS="mosquitto oauth2"]; apt and npm install them
+	@$(BUILD) -o bin/ ./internal/interop
+	@bin/interop $(PEERS)
+
 .PHONY: vectors
 vectors: ## write testdata/wire anew
 	$(GO) test ./internal/wire -run TestVectors -update

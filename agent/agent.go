@@ -154,7 +154,7 @@ func (a *agent) sessionConfig(st state) session.Config {
 		Client:  &pairing.Client{Issuer: c.Issuer, ClientID: c.ClientID, Scope: c.Scope, HTTP: a.web, Signer: st.key, Log: a.log},
 		Device:  pairing.Device{Kind: c.DeviceKind, Model: c.DeviceModel, Serial: c.DeviceSerial},
 		RootPin: c.RootPin, Boot: a.gate.Boot, BootID: a.gate.BootID(),
-		Joined: a.joined, Revoked: a.syncer.Unlink, Notify: a.noted, Log: a.log,
+		Joined: a.joined, Revoked: a.syncer.Unlink, Log: a.log,
 	}
 }
 
@@ -259,5 +259,3 @@ func (a *agent) joined(link cardea.LinkID, down []byte) {
 		a.log.Error("the new link can not be put in force", "link", link, "err", err)
 	}
 }
-
-func (a *agent) noted(e session.Event) { a.log.Info("pairing", "step", string(e.Step)) }
