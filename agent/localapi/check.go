@@ -10,6 +10,7 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/agent/syncer"
+	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
 
@@ -211,12 +212,13 @@ func (s *Server) checkLinks(links []devicedb.Link) client.Finding {
 	}
 	for _, l := range links {
 		pending += len(l.Log.Entries)
-		remedy, person := remedies[l.Bar]
+		bar := l.Barred()
+		remedy, person := remedies[bar]
 		switch {
-		case person:
-			f = act("links", fmt.Sprintf("a link is barred (%s): everything of it is denied", l.Bar), remedy)
-		case l.Bar != "" && f.State == client.FindOK:
-			f = waits("links", fmt.Sprintf("a link is barred (%s): everything of it is denied", l.Bar), "let the device reach the cloud; at a server that knows no consent it stays so")
+		case person && (bar != cardea.ReasonStore || l.Key == wire.LinkKey{}): // readable, it waits for the cloud
+			f = act("links", fmt.Sprintf("a link is barred (%s): everything of it is denied", bar), remedy)
+		case bar != "" && f.State == client.FindOK:
+			f = waits("links", fmt.Sprintf("a link is barred (%s): everything of it is denied", bar), "let the device reach the cloud; at a server that knows no consent it stays so")
 		}
 	}
 	f.Figures = map[string]int64{"links": int64(len(links)), "waiting_decisions": int64(pending)}

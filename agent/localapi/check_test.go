@@ -108,6 +108,17 @@ func TestCheck(t *testing.T) {
 	if f := finding(t, h, "links"); f.State != client.FindAct || !strings.Contains(f.Remedy, "confirm this device") {
 		t.Errorf("%+v", f)
 	}
+	h.bar(t, "")
+	lose := func(loss cardea.LossID) {
+		if err := h.db.Change(h.link, func(l *devicedb.Link) error { l.Loss = loss; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lose(cardea.NewID[cardea.LossID]())
+	if f := finding(t, h, "links"); f.State != client.FindAct || !strings.Contains(f.Remedy, "confirm this device") {
+		t.Errorf("after a loss: %+v", f)
+	}
+	lose(cardea.LossID{})
 	h.bar(t, cardea.ReasonUnknown)
 	if f := finding(t, h, "links"); f.State != client.FindWaits {
 		t.Errorf("%+v", f)
