@@ -16,6 +16,23 @@ func (j *Journal) LoadWithout(page int) (lost int, err error) {
 	return pages[0], err
 }
 
+// Record has every write told to f, as well as done.
+func (j *Journal) Record(f func(b []byte, off int64)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.file = recording{j.file, f}
+}
+
+type recording struct {
+	pageFile
+	f func(b []byte, off int64)
+}
+
+func (r recording) WriteAt(b []byte, off int64) (int, error) {
+	r.f(b, off)
+	return r.pageFile.WriteAt(b, off)
+}
+
 type without struct {
 	pageFile
 	page int

@@ -18,6 +18,8 @@ const (
 	// roomy is what a record with new denials takes at most; the rest of the
 	// page is for links that come later.
 	roomy = 3 << 10
+	// maxDenial is more than a denial takes.
+	maxDenial = 160
 )
 
 var (
@@ -286,6 +288,7 @@ func (j *Journal) Forget(link cardea.LinkID) error {
 // write adds a record with the new state. Where a full page leaves no room for
 // what is new, records that only move on come first. j.mu is held.
 func (j *Journal) write(links map[cardea.LinkID]mark, live []held, fresh []Denial) error {
+	limit := most(links, len(live), fresh)
 	for range pages {
 		r, moved := j.next(links, live)
 		if room := maxPlain - len(r.encode()); room < 0 {
@@ -293,7 +296,7 @@ func (j *Journal) write(links map[cardea.LinkID]mark, live []held, fresh []Denia
 		}
 		moving := len(r.denials)
 		r.denials = append(r.denials, fresh...)
-		fits := len(fresh) == 0 || len(r.encode()) <= roomy
+		fits := len(fresh) == 0 || len(r.encode()) <= limit
 		if !fits {
 			r.denials = r.denials[:moving]
 			r.links = j.last.links // nothing new is said yet
@@ -315,6 +318,18 @@ func (j *Journal) write(links map[cardea.LinkID]mark, live []held, fresh []Denia
 		})
 	}
 	return ErrFull
+}
+
+// most is how long a record with new denials may become. One that stands twice in
+// its page survives a write torn in the middle, so it is half a page as long as
+// all that is held fits into half of the ring so.
+func most(links map[cardea.LinkID]mark, live int, fresh []Denial) int {
+	const twice = half - overhead
+	room := (twice - len(record{links: links}.encode())) * pages / 2
+	if (live+len(fresh))*maxDenial > room || len(record{links: links, denials: fresh}.encode()) > twice {
+		return roomy
+	}
+	return twice
 }
 
 // next is the record that follows, with what it must take over: the page written

@@ -263,6 +263,61 @@ func TestJournalTellsOfALostPage(t *testing.T) {
 	}
 }
 
+// A write torn at any sector, as by a power cut, leaves what was confirmed before
+// it and no doubt, also with dozens of denials that no cloud has heard of.
+func TestJournalSurvivesTornWrites(t *testing.T) {
+	dir := t.TempDir()
+	path, file := filepath.Join(dir, "deny.journal"), filepath.Join(dir, "torn")
+	j, m := open(t, path), newModel()
+	id := cardea.NewID[cardea.LinkID]()
+	var writes int
+	for step := range 90 {
+		disk, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := len(m.denials[id])
+		j.Record(func(b []byte, off int64) {
+			writes++
+			for torn := 512 * (step%2 + 1); torn < len(b); torn += 1024 {
+				hurt := bytes.Clone(disk)
+				copy(hurt[off:], b[:torn])
+				if err := os.WriteFile(file, hurt, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				again := open(t, file)
+				if again.Doubt() != nil || len(again.Denials(id)) < held {
+					t.Errorf("step %d torn at %d: %v, %d of %d denials", step, torn, again.Doubt(), len(again.Denials(id)), held)
+				}
+				again.Close()
+			}
+			copy(disk[off:], b)
+		})
+		switch {
+		case step == 60: // everything into new records, as after damage
+			j.Close()
+			if err := os.Truncate(path, (slots.Pages+1)*slots.PageSize); err != nil {
+				t.Fatal(err)
+			}
+			j = open(t, path)
+			if err := j.Lose(cardea.NewID[cardea.LossID](), nil); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		case step%3 == 2:
+			m.deny(t, j, id, denial("recommendations/third_party"), denial("recommendations/use"))
+		default:
+			m.deny(t, j, id, denial(fmt.Sprintf("key%d/use", step)))
+		}
+		j.Close()
+		j = open(t, path)
+		m.check(t, j)
+	}
+	if writes < 90 {
+		t.Errorf("only %d writes", writes)
+	}
+}
+
 // Cut off, emptied or nonsense: told, and usable again.
 func TestJournalCutOff(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "deny.journal")

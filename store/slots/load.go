@@ -67,10 +67,11 @@ func (j *Journal) remake(path string) error {
 func (j *Journal) refresh() error {
 	from := j.last.number + 1
 	old := func(h held) bool { return h.at < from }
+	limit := most(j.last.links, len(j.live), nil)
 	for done := false; !done; done = !slices.ContainsFunc(j.live, old) {
 		r, moved := j.next(j.last.links, j.live)
 		for i, h := range moved {
-			if size := len(h.append(nil)); old(h) && len(r.encode())+size <= roomy {
+			if size := len(h.append(nil)); old(h) && len(r.encode())+size <= limit {
 				r.denials, moved[i].at = append(r.denials, h.Denial), r.number
 			}
 		}
