@@ -85,7 +85,7 @@ test: check strace tools postgresql ## check, and all tests with the race detect
 ifeq ($(DB),postgres)
 	@$(ON_POSTGRES) -race -json -skip '$(FILES)' $(STORE) | $(GO) run ./internal/ci
 else
-	@{ $(TEST) -json $(ROOT); $(TEST) -race -json $$($(GO) list ./... | grep -vx $(ROOT)); } | $(GO) run ./internal/ci
+	@{ $(TEST) -json $(ROOT); $(TEST) -race -json $$($(GO) list ./... | grep -vx $(ROOT)); } | $(GO) run ./internal/ci docs/rfc8628.md docs/rfc9449.md
 endif
 
 .PHONY: fuzz

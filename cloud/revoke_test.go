@@ -42,6 +42,18 @@ func pairDevice(t *testing.T, c cloud.Config) (*pairing.Client, pairing.Tokens) 
 	t.Helper()
 	key := jose.GenerateKey()
 	device := &pairing.Client{Issuer: c.Issuer, ClientID: "cardea-agent", Signer: key.Signer()}
+	tokens := pairWith(t, c, device)
+	body := fmt.Sprintf(`{"public_key":%s}`, jose.JWK(key.Public()))
+	status, answer, err := device.Call(t.Context(), tokens, http.MethodPost, c.Issuer+"/v1/links", "application/json", []byte(body))
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("join: %d %s %v", status, answer, err)
+	}
+	return device, tokens
+}
+
+// pairWith pairs a device with a new account.
+func pairWith(t *testing.T, c cloud.Config, device *pairing.Client) pairing.Tokens {
+	t.Helper()
 	a, err := device.Start(t.Context(), pairing.Device{Kind: "speaker", Model: "NX-1"})
 	if err != nil {
 		t.Fatal(err)
@@ -61,12 +73,24 @@ func pairDevice(t *testing.T, c cloud.Config) (*pairing.Client, pairing.Tokens) 
 	do(phone.Press(t.Context(), "Approve", ""))
 	tokens, err := device.Wait(t.Context(), a)
 	do(err)
-	body := fmt.Sprintf(`{"public_key":%s}`, jose.JWK(key.Public()))
-	status, answer, err := device.Call(t.Context(), tokens, http.MethodPost, c.Issuer+"/v1/links", "application/json", []byte(body))
-	if err != nil || status != http.StatusOK {
-		t.Fatalf("join: %d %s %v", status, answer, err)
+	return tokens
+}
+
+// A client that proves no key has tokens, and no link.
+func TestABearerCanNotJoin(t *testing.T) {
+	c := config(t)
+	c.Clients = []cloud.Client{{ID: "tv-app", Bearer: true}}
+	start(t, c)
+	device := &pairing.Client{Issuer: c.Issuer, ClientID: "tv-app"}
+	tokens := pairWith(t, c, device)
+	if tokens.TokenType != pairing.TypeBearer {
+		t.Fatalf("token type %q", tokens.TokenType)
 	}
-	return device, tokens
+	body := fmt.Sprintf(`{"public_key":%s}`, jose.JWK(jose.GenerateKey().Public()))
+	status, answer, err := device.Call(t.Context(), tokens, http.MethodPost, c.Issuer+"/v1/links", "application/json", []byte(body))
+	if err != nil || status != http.StatusForbidden || !strings.Contains(string(answer), "use DPoP") {
+		t.Errorf("%d %s %v", status, answer, err)
+	}
 }
 
 // A device that revokes its refresh token is paired no more: its link is leaving,

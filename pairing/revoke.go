@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // ErrNoRevocation is returned when the metadata names no revocation endpoint:
@@ -23,6 +24,9 @@ func (c *Client) Revoke(ctx context.Context, token Secret) error {
 	}
 	if m.RevocationEndpoint == "" {
 		return ErrNoRevocation
+	}
+	if strings.HasPrefix(c.Issuer, "https:") && !secure(m.RevocationEndpoint) { // RFC 7009, Section 2
+		return fmt.Errorf("%w: the revocation endpoint of %.100q is not https", ErrMalformed, c.Issuer)
 	}
 	form := url.Values{"token": {token.Reveal()}, "client_id": {c.ClientID}}
 	a, err := c.send(ctx, request{

@@ -59,3 +59,11 @@ func TestRevokeFails(t *testing.T) {
 		t.Errorf("without an endpoint: %v", err)
 	}
 }
+
+func TestRevokeOnlyByHTTPS(t *testing.T) {
+	c, sent := revoking(t, http.StatusOK, "")
+	c.Issuer = "https://id.example.com"
+	if err := c.Revoke(t.Context(), "hush"); !errors.Is(err, pairing.ErrMalformed) || sent.URL != nil {
+		t.Errorf("%v, sent %v", err, sent.URL)
+	}
+}

@@ -34,6 +34,7 @@ var floors = [][]string{
 	{"internal/wire/vectors"},
 	{"internal/wire", "internal/mqttlink", "internal/owner"},
 	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/figures", "internal/arch", "internal/postgrestest", "internal/openapi", "internal/authority", "store/slots"},
+	{"internal/musts"},
 	{""},
 }
 

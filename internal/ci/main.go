@@ -4,7 +4,11 @@
 // every package with its time, the figures that tests give with testing.T.Attr,
 // and at the end one line that counts.
 //
-//	go test -json ./... | go run ./internal/ci
+//	go test -json ./... | go run ./internal/ci docs/rfc8628.md docs/rfc9449.md
+//
+// The files it is given have tables of standards (see internal/musts): a test that
+// is named there and did not pass in this run is a failure too. Only a whole run
+// can be judged so.
 package main
 
 import (
@@ -14,12 +18,15 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path"
 	"slices"
 	"strings"
+
+	"github.com/cardea-id/cardea/internal/musts"
 )
 
 func main() {
-	ok, err := run(os.Stdin, os.Stdout)
+	ok, err := run(os.Stdin, os.Stdout, os.Args[1:]...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "ci:", err)
 	}
@@ -46,12 +53,16 @@ type verdict struct {
 	output                  map[string]*strings.Builder // of each test that runs
 	tested                  map[string]bool             // packages that had a test
 	running                 map[string]bool             // packages that have begun and not ended
+	right                   map[musts.Name]bool         // tests that passed, by the last part of their package
 	figures                 []string
 }
 
-// run reads events until the end and reports whether everything passed.
-func run(in io.Reader, out io.Writer) (bool, error) {
-	v := &verdict{out: out, output: map[string]*strings.Builder{}, tested: map[string]bool{}, running: map[string]bool{}}
+// run reads events until the end and reports whether everything passed, and with
+// it every test the tables name.
+func run(in io.Reader, out io.Writer, tables ...string) (bool, error) {
+	v := &verdict{
+		out: out, output: map[string]*strings.Builder{}, tested: map[string]bool{}, running: map[string]bool{}, right: map[musts.Name]bool{},
+	}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -64,6 +75,11 @@ func run(in io.Reader, out io.Writer) (bool, error) {
 		v.see(e)
 	}
 	v.close()
+	for _, file := range tables {
+		if err := v.standards(file); err != nil {
+			return false, err
+		}
+	}
 	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", v.passed, v.failed, v.skipped)
 	return v.failed == 0 && v.skipped == 0, lines.Err()
 }
@@ -81,6 +97,23 @@ func (v *verdict) close() {
 	for _, f := range v.figures {
 		fmt.Fprintln(v.out, f)
 	}
+}
+
+// standards fails every test of a table that did not pass.
+func (v *verdict) standards(file string) error {
+	rows, err := musts.Read(file)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		for _, name := range r.Tests {
+			if !v.right[name] {
+				v.failed++
+				fmt.Fprintf(v.out, "FAIL %s: %s did not pass: %s, Section %s: %s\n", r.Where(), name, r.Standard, r.Section, r.Demand)
+			}
+		}
+	}
+	return nil
 }
 
 func (v *verdict) see(e event) {
@@ -113,6 +146,7 @@ func (v *verdict) end(e event, at string) {
 	switch e.Action {
 	case "pass":
 		v.passed++
+		v.right[musts.Name{Package: path.Base(e.Package), Name: e.Test}] = true
 		return
 	case "fail":
 		v.failed++

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -49,5 +51,44 @@ func TestVerdict(t *testing.T) {
 		if ok != test.ok || err != nil || !strings.Contains(out.String(), test.says) {
 			t.Errorf("%s: %t, %v, want %t with %q in:\n%s", name, ok, err, test.ok, test.says, &out)
 		}
+	}
+}
+
+// A test that a standard's table names must have passed, in its own package.
+func TestTables(t *testing.T) {
+	const head = "# RFC 8628\n\n| § | word | demand | where | test |\n|---|---|---|---|---|\n"
+	file := filepath.Join(t.TempDir(), "table.md")
+	judge := func(row string) (bool, string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(head+row), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		ok, err := run(strings.NewReader(passing), &out, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok, out.String()
+	}
+	if ok, out := judge("| 3.1 | MUST | obey | `a.b` | `a.TestX` |\n"); !ok || !strings.HasSuffix(out, "1 passed, 0 failed, 0 skipped\n") {
+		t.Error(out)
+	}
+	for _, test := range []string{"a.TestY", "b.TestX"} {
+		ok, out := judge("| 3.1 | MUST | obey | `a.b` | `a.TestX`, `" + test + "` |\n")
+		if ok || !strings.Contains(out, "table.md:5: "+test+" did not pass: RFC 8628, Section 3.1: obey\n1 passed, 1 failed") {
+			t.Error(out)
+		}
+	}
+	for _, in := range []string{
+		strings.Replace(passing, `"Action":"pass","Package":"a","Test"`, `"Action":"fail","Package":"a","Test"`, 1),
+		strings.Replace(passing, `"Action":"pass","Package":"a","Test"`, `"Action":"skip","Package":"a","Test"`, 1),
+	} {
+		var out strings.Builder
+		if ok, err := run(strings.NewReader(in), &out, file); ok || err != nil || !strings.Contains(out.String(), "a.TestX did not pass") {
+			t.Errorf("%v: %s", err, &out)
+		}
+	}
+	if ok, err := run(strings.NewReader(passing), new(strings.Builder), "none.md"); ok || err == nil {
+		t.Error("a table that is not there was taken for a good one")
 	}
 }

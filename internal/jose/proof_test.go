@@ -1,8 +1,13 @@
 package jose_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,4 +115,91 @@ func FuzzVerifyProof(f *testing.F) {
 			t.Fatalf("accepted %+v", proof)
 		}
 	})
+}
+
+// Each check of RFC 9449, Section 4.3 that needs no memory, by its number: a proof
+// that is right but for it is refused. (Number 1 counts headers, 10 and 11 are of
+// the server's nonce.)
+func TestChecksOfTheRFC(t *testing.T) {
+	key, other := jose.GenerateKey(), jose.GenerateKey()
+	const at, token = "https://id.example/v1/links", "the-token"
+	claims := map[string]any{"jti": "one", "htm": "POST", "htu": at, "iat": 1}
+	header := func() map[string]any { return map[string]any{"typ": "dpop+jwt", "jwk": jose.JWK(key.Public())} }
+	with := func(name string, value any) map[string]any {
+		changed := maps.Clone(claims)
+		changed[name] = value
+		if value == nil {
+			delete(changed, name)
+		}
+		return changed
+	}
+	proof, err := jose.NewProof(key.Signer(), "POST", at, "", token, time.Unix(1, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(token))
+	claims["ath"] = base64.RawURLEncoding.EncodeToString(sum[:])
+	for _, good := range []string{proof, sign(t, key, header(), claims), sign(t, key, header(), with("htu", at+"?q=1#f"))} {
+		if _, err := jose.VerifyProof(good, "POST", at+"?x=y", token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw := func(alg string, jwk any) string {
+		text, err := json.Marshal(map[string]any{"typ": "dpop+jwt", "alg": alg, "jwk": jwk})
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := json.Marshal(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return unsigned(string(text), string(body))
+	}
+	mac := func(alg string, jwk any, secret []byte) string {
+		text := strings.TrimSuffix(raw(alg, jwk), ".")
+		h := hmac.New(sha256.New, secret)
+		h.Write([]byte(text))
+		return text + "." + base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+	}
+	private := map[string]any{}
+	if err := json.Unmarshal(jose.JWK(key.Public()), &private); err != nil {
+		t.Fatal(err)
+	}
+	private["d"] = base64.RawURLEncoding.EncodeToString(make([]byte, 32))
+	point, err := key.Public().Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		number     int
+		why, proof string
+	}{
+		{2, "two JWTs", proof + " " + proof},
+		{2, "no JWT", "a.b.c"},
+		{3, "no jti", sign(t, key, header(), with("jti", nil))},
+		{3, "no htm", sign(t, key, header(), with("htm", nil))},
+		{3, "no htu", sign(t, key, header(), with("htu", nil))},
+		{3, "no iat", sign(t, key, header(), with("iat", nil))},
+		{3, "no jwk", sign(t, key, map[string]any{"typ": "dpop+jwt"}, claims)},
+		{4, "another typ", sign(t, key, map[string]any{"typ": "JWT", "jwk": jose.JWK(key.Public())}, claims)},
+		{4, "no typ", sign(t, key, map[string]any{"jwk": jose.JWK(key.Public())}, claims)},
+		{5, "none", raw("none", jose.JWK(key.Public()))},
+		{5, "a MAC with the public key", mac("HS256", jose.JWK(key.Public()), point)},
+		{5, "a MAC with a key of its own", mac("HS256", map[string]any{"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODw"}, []byte("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f"))},
+		{5, "another algorithm", raw("RS256", jose.JWK(key.Public())) + "AAAA"},
+		{6, "signed with another key", sign(t, other, header(), claims)},
+		{6, "changed after it was signed", swapPayload(proof, `{"jti":"two"}`)},
+		{7, "a private key", raw("ES256", private) + "AAAA"},
+		{8, "another method", sign(t, key, header(), with("htm", "GET"))},
+		{8, "the method in small letters", sign(t, key, header(), with("htm", "post"))},
+		{9, "another address", sign(t, key, header(), with("htu", at+"/x"))},
+		{9, "another host", sign(t, key, header(), with("htu", "https://id.example.com/v1/links"))},
+		{12, "no ath", sign(t, key, header(), with("ath", nil))},
+		{12, "another token's ath", sign(t, key, header(), with("ath", "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"))},
+		{12, "ath with padding", sign(t, key, header(), with("ath", claims["ath"].(string)+"="))},
+	} {
+		if _, err := jose.VerifyProof(test.proof, "POST", at, token); !errors.Is(err, jose.ErrProof) {
+			t.Errorf("number %d, %s: %v", test.number, test.why, err)
+		}
+	}
 }
