@@ -21,8 +21,10 @@ import (
 	"github.com/cardea-id/cardea/cloud/broker"
 	"github.com/cardea-id/cardea/cloud/catalogue"
 	"github.com/cardea-id/cardea/cloud/clock"
+	"github.com/cardea-id/cardea/cloud/health"
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/ledger"
+	"github.com/cardea-id/cardea/cloud/metrics"
 	"github.com/cardea-id/cardea/cloud/portal"
 	"github.com/cardea-id/cardea/cloud/token"
 	"github.com/cardea-id/cardea/pairing/issuer"
@@ -42,13 +44,19 @@ type cloud struct {
 	hub    *hub.Hub
 	issuer *issuer.Issuer
 	http   *http.Server
-	listen net.Listener
+	door   *listener    // of HTTP
+	listen net.Listener // the door, behind TLS if there is a certificate
+
+	health  *health.Health
+	metrics *metrics.Metrics
+	operate *listener     // nil: nobody asks
+	ending  chan struct{} // closed when the cloud is about to end
 
 	address func(*http.Request) netip.Addr // where a request comes from
 	proxies forwarding
 
 	certificates certificates // nil without TLS
-	plain        net.Listener // of those who are sent to TLS; nil if nobody is
+	plain        *listener    // of those who are sent to TLS; nil if nobody is
 }
 
 // Run runs the cloud until ctx ends, and then lets requests under way finish.
@@ -58,7 +66,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	cloud := &cloud{config: c, log: log}
+	cloud := &cloud{config: c, log: log, metrics: metrics.New(), ending: make(chan struct{})}
 	defer cloud.close()
 	if err := cloud.open(ctx); err != nil {
 		return err
@@ -68,7 +76,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 
 func (c *cloud) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		c.openCertificates, c.openDatabase, c.openLedger, c.openBroker, c.openHub, c.openIssuer, c.openHTTP,
+		c.openCertificates, c.openDatabase, c.openLedger, c.openBroker, c.openHub, c.openIssuer, c.openOperate, c.openHTTP,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -147,7 +155,9 @@ func (c *cloud) openHub(ctx context.Context) error {
 	c.hub = hub.New(hub.Config{
 		DB: c.db, Ledger: c.ledger, Pipe: c.broker, Signer: c.keys.Statement, KeyList: c.keys.KeyList, Root: c.keys.RootPublic(), Stated: c.keys.Stated,
 		UpURL: c.config.Issuer + pathUp, BrokerURL: c.config.MQTTURL, Clock: c.clock.Check, Log: c.log,
+		Handled: c.handled, Swept: c.swept,
 	})
+	ctx = context.WithoutCancel(ctx) // until the broker is closed
 	return c.broker.OnUp(func(device cardea.DeviceID, sealed []byte) { c.up(ctx, device, sealed) })
 }
 
@@ -175,7 +185,7 @@ func (c *cloud) openIssuer(context.Context) error {
 	}
 	c.issuer, err = issuer.New(issuer.Config{
 		Issuer: c.config.Issuer, Clients: c.config.clients(), Storage: c.db.Grants(), Tokens: c.keys,
-		Secret: c.keys.Derive("codes"), CodeLife: c.config.CodeLife, Address: c.address, Log: c.log,
+		Secret: c.keys.Derive("codes"), CodeLife: c.config.CodeLife, Address: c.address, Events: c.paired, Log: c.log,
 		ResourceServers: servers, Leave: c.hub.Leave,
 	})
 	return err
@@ -197,10 +207,11 @@ func (c *cloud) openHTTP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	brand := admin.Handler(admin.Config{Ledger: c.ledger, Devices: c.hub, Keys: keys, Log: c.log})
-	if c.listen, err = new(net.ListenConfig).Listen(ctx, "tcp", c.config.Listen); err != nil {
+	brand := admin.Handler(admin.Config{Ledger: c.ledger, Devices: c.hub, Keys: keys, Decided: c.decided, Ending: c.ending, Log: c.log})
+	if c.door, err = listen(ctx, c.config.Listen); err != nil {
 		return fmt.Errorf("listen: %w: free the port or set another listen address", err)
 	}
+	c.listen = c.door
 	c.http = c.server(c.routes(pages, brand))
 	return c.protectHTTP(ctx)
 }
@@ -217,19 +228,22 @@ func (c *cloud) server(answer http.Handler) *http.Server {
 	}
 }
 
-// run serves until ctx ends or a part fails.
+// run serves until ctx ends or a part fails. The parts work until the last
+// request has its answer.
 func (c *cloud) run(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	c.log.InfoContext(ctx, "cloud runs", "issuer", c.config.Issuer, "listen", c.listen.Addr().String(), "mqtt", c.broker.Addr().String())
-	failed := make(chan error, 1)
+	failed, served := make(chan error, 1), make(chan struct{})
 	var parts sync.WaitGroup
-	parts.Go(func() { c.hub.Run(ctx) })
-	parts.Go(func() { c.clock.Run(ctx) })
-	parts.Go(func() { c.watchKeys(ctx) })
-	parts.Go(func() { c.runTLS(ctx) })
+	parts.Go(func() { c.hub.Run(work) })
+	parts.Go(func() { c.clock.Run(work) })
+	parts.Go(func() { c.watchKeys(work) })
+	parts.Go(c.serveOperate)
+	parts.Go(func() { c.runTLS(work) })
 	parts.Go(func() {
-		if err := c.http.Serve(c.listen); !errors.Is(err, http.ErrServerClosed) {
+		defer close(served)
+		if err := c.http.Serve(c.listen); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			failed <- err
 		}
 	})
@@ -238,11 +252,12 @@ func (c *cloud) run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
+	err = errors.Join(err, c.drain(served))
 	stop()
-	c.issuer.Close() // held polls are answered, so that nobody waits
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	err = errors.Join(err, c.http.Shutdown(end))
+	c.broker.Close() // when the reports it has taken are answered
+	if c.operate != nil {
+		c.operate.Close()
+	}
 	parts.Wait()
 	return err
 }
@@ -251,7 +266,7 @@ func (c *cloud) close() {
 	if c.broker != nil {
 		c.broker.Close()
 	}
-	for _, l := range []net.Listener{c.listen, c.plain} {
+	for _, l := range []*listener{c.door, c.plain, c.operate} {
 		if l != nil {
 			l.Close()
 		}

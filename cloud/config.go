@@ -60,6 +60,16 @@ type Config struct {
 	// Default "X-Forwarded-For".
 	ForwardedHeader string `toml:"forwarded_header"`
 
+	// OperateListen is where /metrics is answered, for Prometheus, and /healthz
+	// and /readyz, which Listen answers too. Whoever reaches it can read how much
+	// there is to do here, and nothing of anybody. Default: nowhere.
+	OperateListen string `toml:"operate_listen"`
+
+	// DrainWait is how long the cloud goes on when it is told to end, with /readyz
+	// failing, so that a balancer has the time to look elsewhere: more than the
+	// time between two of its looks. Default: 0.
+	DrainWait time.Duration `toml:"drain_wait"`
+
 	// MQTTListen is where devices connect by MQTT. Default "127.0.0.1:1883", and
 	// with TLS port 8883 of every address.
 	MQTTListen string `toml:"mqtt_listen"`
@@ -190,6 +200,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Database != "" && !accountdb.OnServer(c.Database) {
 		return c, errors.New("database: want an address such as \"postgres://user@host/name\", or nothing for a file in data_dir")
+	}
+	if c.DrainWait < 0 {
+		return c, errors.New("drain_wait: want a time such as \"10s\"")
 	}
 	if c.Listen == "" {
 		c.Listen = hostPort(u)

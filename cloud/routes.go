@@ -31,8 +31,9 @@ func (c *cloud) routes(pages, brand http.Handler) http.Handler {
 	mux.Handle("POST "+pathUp, c.hub.Up())
 	mux.Handle("POST "+pathLinks, web.Handle(c.log, c.join))
 	mux.HandleFunc("GET "+pathKeys, c.sendKeys)
+	c.handleHealth(mux)
 	mux.Handle("/", pages)
-	return web.Secure(c.onlyTLS(c.timely(mux)))
+	return c.metrics.HTTP(c.parting(web.Secure(c.onlyTLS(c.timely(mux)))))
 }
 
 // timely refuses what would be signed or recorded while the clock can not be

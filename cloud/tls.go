@@ -156,7 +156,7 @@ func (c *cloud) protectHTTP(ctx context.Context) (err error) {
 	if c.config.RedirectListen == "" {
 		return nil
 	}
-	if c.plain, err = new(net.ListenConfig).Listen(ctx, "tcp", c.config.RedirectListen); err != nil {
+	if c.plain, err = listen(ctx, c.config.RedirectListen); err != nil {
 		return fmt.Errorf("redirect_listen: %w: free the port or set another address", err)
 	}
 	return nil
@@ -170,13 +170,14 @@ func (c *cloud) runTLS(ctx context.Context) {
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	if c.plain != nil {
-		s := c.server(web.Secure(c.certificates.Challenges(http.HandlerFunc(c.toTLS))))
+		s, served := c.server(web.Secure(c.certificates.Challenges(http.HandlerFunc(c.toTLS)))), make(chan struct{})
 		parts.Go(func() {
-			if err := s.Serve(c.plain); !errors.Is(err, http.ErrServerClosed) {
+			defer close(served)
+			if err := s.Serve(c.plain); !errors.Is(err, net.ErrClosed) {
 				c.log.ErrorContext(ctx, "nobody is sent to TLS any more", "err", err)
 			}
 		})
-		defer s.Close()
+		defer c.shut(c.plain, s, served)
 	}
 	c.certificates.Run(ctx)
 	<-ctx.Done()

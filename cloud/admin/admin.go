@@ -35,7 +35,12 @@ type Config struct {
 	Ledger  *ledger.Ledger
 	Devices DeviceLister
 	Keys    []Key
-	Log     *slog.Logger
+	// Decided is told each answer to "may I?". Nil: nobody counts.
+	Decided func(cardea.Answer)
+	// Ending is closed when the cloud is about to end: held requests are then
+	// answered. Nil: never.
+	Ending <-chan struct{}
+	Log    *slog.Logger
 }
 
 type api struct {

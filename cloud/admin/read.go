@@ -109,6 +109,9 @@ func (a *api) decide(w http.ResponseWriter, r *http.Request, _ caller) error {
 	lease := now.Add(cardea.ClassL.MaxStaleness())
 	view := cardea.NewView([]cardea.Consent{standing}, nil, now, lease)
 	answer := cardea.Decide(view, cardea.Now{Time: now, Synced: true}, cardea.Query{Key: key, Use: cardea.UseEgress})
+	if a.Decided != nil {
+		a.Decided(answer)
+	}
 	version := standing.Version
 	if !answer.Allowed() {
 		version = 0
@@ -201,6 +204,8 @@ func (a *api) hold(ctx context.Context, after uint64, limit int, wait time.Durat
 		case <-tick.C:
 		case <-over:
 			wait = 0 // look once more
+		case <-a.Ending:
+			wait = 0
 		case <-ctx.Done():
 			return nil, nil
 		}

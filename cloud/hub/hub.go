@@ -59,7 +59,12 @@ type Config struct {
 	// Clock says whether a transaction of that time may be signed, and why not;
 	// see clock.Guard. Nil: always.
 	Clock func(time.Time) error
-	Log   *slog.Logger
+	// Handled is told what became of each report, and Swept how far behind links
+	// are, each time they are looked through. They must return soon. Nil: nobody
+	// counts.
+	Handled func(Result)
+	Swept   func(Sweep)
+	Log     *slog.Logger
 }
 
 // A Hub is safe for concurrent use. Run must be running for changes to be sent.
@@ -325,6 +330,9 @@ func (h *Hub) sweep(ctx context.Context) []cardea.AccountID {
 	})
 	if err != nil && ctx.Err() == nil {
 		h.Log.ErrorContext(ctx, "sweep", "err", err)
+	}
+	if err := h.tally(ctx, len(late)); err != nil && ctx.Err() == nil {
+		h.Log.ErrorContext(ctx, "links not counted", "err", err)
 	}
 	var behind []cardea.AccountID
 	for _, l := range late {

@@ -27,6 +27,14 @@ const seenEvery = time.Minute
 // answer is the signed word that the link is not known; with any other error
 // there is none.
 func (h *Hub) Handle(ctx context.Context, sealed []byte) ([]byte, error) {
+	answer, err := h.handle(ctx, sealed)
+	if err != nil {
+		h.count(taken{}, err)
+	}
+	return answer, err
+}
+
+func (h *Hub) handle(ctx context.Context, sealed []byte) ([]byte, error) {
 	id, err := wire.PeekUp(sealed)
 	if err != nil {
 		return nil, fmt.Errorf("report: %w", err)
@@ -43,6 +51,7 @@ func (h *Hub) Handle(ctx context.Context, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
+	h.count(done, nil)
 	switch {
 	case done.asked:
 		h.Log.WarnContext(ctx, "a device knows more than the database, which was put back to an earlier state: it is asked for its statement", "link", id)
@@ -89,6 +98,9 @@ type taken struct {
 
 	asked     bool // the report knows more than the cloud, and is asked for it
 	recovered int  // what was stopped again by the statement the device held
+
+	applied  time.Duration // since the change that the report newly proves
+	rejected []cardea.Rejected
 }
 
 // take is the one transaction in which a report is handled.
@@ -129,6 +141,11 @@ func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
 		}
 		if err != nil {
 			return err
+		}
+		if link.Have != before.Have {
+			if t.applied, err = sinceChange(tx, before, link); err != nil {
+				return err
+			}
 		}
 		if reported(before, link) {
 			if err := tx.SetReported(link); err != nil {
@@ -214,6 +231,7 @@ func (h *Hub) consumeEntry(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up,
 		})
 	}
 	if rejected, ok := errors.AsType[*ledger.RejectedError](err); ok {
+		t.rejected = append(t.rejected, rejected.Reason)
 		if len(link.Rejected) < wire.MaxRejected {
 			link.Rejected = append(link.Rejected, cardea.Rejection{Event: e.Event, Reason: rejected.Reason})
 		}

@@ -8,6 +8,7 @@ mqtt_listen = "{{.MQTT}}"
 mqtt_url = "{{.MQTTURL}}"
 data_dir = "{{.Data}}"
 catalogue = "{{.Catalogue}}"
+{{.More}}
 {{with .CodeLife}}code_life = "{{.}}"{{end}}
 {{if .TLS}}tls_cert = "{{.Cert}}"
 tls_key = "{{.CertKey}}"{{end}}

@@ -30,6 +30,7 @@ type Config struct {
 	Host      string // address others reach this machine by; default 127.0.0.1
 	Catalogue string // YAML file
 	Clients   string // more clients of the cloud, as TOML
+	More      string // more of the cloud's configuration, as TOML without tables
 	CodeLife  string // of the cloud's codes, such as "8s"; default ten minutes
 	Scope     string // what agents ask for; default: whatever they may
 	TLS       bool   // the cloud has a certificate by an authority of this run
@@ -137,7 +138,7 @@ func (s *Stage) StartCloud(ctx context.Context) error {
 	path := filepath.Join(s.Dir, "cloud.toml")
 	err := render(path, cloudConfig, map[string]any{
 		"Issuer": s.URL, "Listen": s.Listen, "MQTT": s.MQTT, "MQTTURL": s.mqttURL(), "Data": filepath.Join(s.Dir, "cloud"),
-		"Catalogue": s.Catalogue, "Key": fmt.Sprintf("%x", sha256.Sum256([]byte(s.AdminKey))), "Clients": s.Clients,
+		"Catalogue": s.Catalogue, "Key": fmt.Sprintf("%x", sha256.Sum256([]byte(s.AdminKey))), "Clients": s.Clients, "More": s.More,
 		"CodeLife": s.CodeLife, "TLS": s.TLS, "Cert": s.tlsFile("cert.pem"), "CertKey": s.tlsFile("key.pem"), "Anchors": s.Anchors,
 	})
 	if err != nil {

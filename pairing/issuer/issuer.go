@@ -106,10 +106,14 @@ type Config struct {
 // An Event is something that happened to a grant. NoteReused is one the owner
 // should hear of: somebody holds an old copy of the device's tokens and its key.
 type Event struct {
-	Note    pairing.Note
-	Grant   pairing.GrantID
-	Account cardea.AccountID
+	Note      pairing.Note
+	Grant     pairing.GrantID
+	Account   cardea.AccountID // none yet for NoteStarted and NoteDenied
+	Requested cardea.Millis    // when the code was asked for
 }
+
+// NoteStarted: a device was given a code. It is an event only, and no audit's.
+const NoteStarted pairing.Note = "grant_started"
 
 // An Issuer answers devices as an http.Handler, and owners by its methods. It
 // is safe for concurrent use.
@@ -229,6 +233,6 @@ func (i *Issuer) change(ctx context.Context, key pairing.GrantKey, account carde
 
 func (i *Issuer) tell(note pairing.Note, g pairing.Grant) {
 	if note != "" && i.config.Events != nil {
-		i.config.Events(Event{note, g.ID, g.Account})
+		i.config.Events(Event{Note: note, Grant: g.ID, Account: g.Account, Requested: g.Requested})
 	}
 }

@@ -52,6 +52,7 @@ func (i *Issuer) start(r request, g pairing.Grant) (pairing.Authorization, error
 		if err != nil {
 			return pairing.Authorization{}, fmt.Errorf("start: %w", err)
 		}
+		i.tell(NoteStarted, g)
 		return i.authorization(device, user), nil
 	}
 	return pairing.Authorization{}, errors.New("start: five user codes in a row were taken")

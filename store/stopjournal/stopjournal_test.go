@@ -248,3 +248,29 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestCheck(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stops")
+	j := open(t, path)
+	for range 2 {
+		if err := j.Check(); err != nil {
+			t.Error(err)
+		}
+		if err := j.Append(denial(1)); err != nil {
+			t.Error(err)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != j.End().Offset {
+		t.Errorf("the file has grown by being checked: %v, %v", info.Size(), err)
+	}
+	j.Close()
+	if err := j.Check(); err == nil {
+		t.Error("a closed journal is well")
+	}
+	if err := j.Append(denial(1)); err == nil {
+		t.Error("written to a closed file")
+	}
+	if err := j.Check(); !errors.Is(err, stopjournal.ErrBroken) {
+		t.Errorf("a journal that refuses everything is checked with %v", err)
+	}
+}
