@@ -18,6 +18,7 @@ const Size = 4096
 //	 1  sequence of the image in force, which is image sequence & 1
 //	 2  heartbeat: seconds of CLOCK_BOOTTIME
 //	 3  seed of the hash, low and high
+//	 5  owner: the agent's thread, without which the page is dead
 //	16  image 0, then image 1
 //
 // An image:
@@ -39,6 +40,7 @@ const (
 	wordSequence = 1
 	wordBeat     = 2
 	wordSeed     = 3
+	wordOwner    = 5
 	wordImages   = 16
 
 	imageWords      = (Size/4 - wordImages) / 2
@@ -58,6 +60,8 @@ const (
 	Capacity = (imageWords - imageEntries) / entryWords
 
 	magic = 0x31445243 // "CRD1" where the low byte comes first
+
+	ownerThread = 0x3fffffff // FUTEX_TID_MASK: 0 when the thread is gone
 
 	flagSynced   = 1 << 0 // the time is known
 	flagLinked   = 1 << 1 // somebody uses the device

@@ -8,8 +8,9 @@
 //     the one in force and then put in its place by one word, so that a writer
 //     that dies anywhere leaves the old image or the new one. A reader that was
 //     overtaken sees the sequence move and reads again.
-//   - A yes ends by itself: at the second the gate said, and ten seconds after
-//     the last heartbeat whatever it says, so that a dead agent's yes is short.
+//   - A yes ends by itself: at the second the gate said; with the agent, whose
+//     death the kernel writes into the page; and ten seconds after the last
+//     heartbeat of an agent that hangs.
 //   - What does not fit, or can not be answered by a clock alone, is marked "ask
 //     the socket". It never vanishes and never allows.
 //
@@ -23,6 +24,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -31,7 +33,7 @@ import (
 
 // A Page is written by one goroutine at a time.
 type Page struct {
-	memory   []byte
+	memory   unsafe.Pointer // the agent's own, and then the shared one
 	words    words
 	file     *os.File
 	seed     uint64
@@ -60,17 +62,24 @@ func (p *Page) prepare(fd int) (err error) {
 	if err := unix.Ftruncate(fd, Size); err != nil {
 		return err
 	}
-	if p.memory, err = unix.Mmap(fd, 0, Size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+	if p.memory, err = unix.MmapPtr(-1, 0, nil, span(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS); err != nil {
+		return err
+	}
+	shared := unsafe.Add(p.memory, os.Getpagesize())
+	if _, err = unix.MmapPtr(fd, 0, shared, Size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_FIXED); err != nil {
 		return err
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
 		return fmt.Errorf("the kernel can not seal it (Linux 5.1 can): %w", err)
 	}
-	p.words = wordsOf(p.memory)
+	p.words = words(shared)
 	p.seed = rand.Uint64()
 	store64(p.words, wordSeed, p.seed)
 	return nil
 }
+
+// span is two pages of the machine, which may be larger than ours.
+func span() uintptr { return uintptr(2 * os.Getpagesize()) }
 
 // A Gate answers for whoever uses the device now: *gate.Gate.
 type Gate interface {
@@ -188,7 +197,7 @@ func (p *Page) Beat(boot time.Duration) { store(p.words, wordBeat, seconds(boot)
 // Close has readers ask the socket from now on.
 func (p *Page) Close() error {
 	store(p.words, wordMagic, 0)
-	err := unix.Munmap(p.memory)
+	err := unix.MunmapPtr(p.memory, span())
 	p.memory, p.words = nil, nil
 	if closed := p.file.Close(); err == nil {
 		err = closed

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,7 +50,37 @@ func all(cardea.PurposeID) bool { return true }
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, boot: time.Hour + 300*time.Millisecond, pages: page.NewPages(), link: cardea.NewID[cardea.LinkID](), mine: all}
 	w.Gate = gate.New(gate.Config{Boot: w.read, BootID: "one", Changed: func() { w.pages.Publish(w.Gate) }})
+	at := w.read()
+	w.run(func() time.Duration { return at })
 	return w
+}
+
+// run keeps the pages alive until the test ends or stop is called.
+func (w *world) run(boot func() time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- w.pages.Run(ctx, boot) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			w.t.Error(err)
+		}
+	})
+	w.t.Cleanup(stop)
+	for {
+		if err := w.ready(); err == nil {
+			return stop
+		}
+		runtime.Gosched()
+	}
+}
+
+func (w *world) ready() error {
+	file, err := w.pages.Of("probe", all, w.Gate)
+	if err == nil {
+		file.Close()
+	}
+	return err
 }
 
 // file is the page as a program gets it.
@@ -160,6 +193,9 @@ func TestPageNeverAllowsMore(t *testing.T) {
 			w.state(consents...)
 		case 1:
 			w.pass(time.Duration(r.Int64N(int64(8 * time.Second))))
+			if r.IntN(4) > 0 {
+				w.pages.Beat(w.read())
+			}
 		case 2:
 			w.Renew(w.link, gate.Anchor{Time: epoch.Add(w.read() - time.Hour), At: w.read(), Lease: epoch.Add(w.read())})
 		case 3:
@@ -329,29 +365,102 @@ func TestThePageIsSealed(t *testing.T) {
 
 func TestHeartbeat(t *testing.T) {
 	w := newWorld(t)
+	w.pages = page.NewPages()
+	var beats atomic.Int64
+	beaten := make(chan struct{})
+	stop := w.run(func() time.Duration {
+		if beats.Add(1) == 2 {
+			close(beaten)
+		}
+		return w.read()
+	})
 	memory := w.reader()
 	w.state(consent("voice/use", cardea.ReasonGranted, cardea.ClassA, 3000))
 	w.pass(time.Minute)
-	ctx, cancel := context.WithCancel(t.Context())
-	beaten, ended := make(chan struct{}), make(chan error, 1)
-	var once sync.Once
-	go func() {
-		ended <- w.pages.Run(ctx, func() time.Duration { defer once.Do(func() { close(beaten) }); return w.read() })
-	}()
+	if a := page.Read(memory, cardea.Query{Key: "voice/use"}, w.read()); !a.Ask {
+		t.Errorf("a minute after the heartbeat: %+v", a)
+	}
 	<-beaten
-	for page.Read(memory, cardea.Query{Key: "voice/use"}, w.read()).Ask {
-		time.Sleep(time.Millisecond) // the beat is on its way to memory
-	}
-	cancel()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
+	stop()
 	if a := page.Read(memory, cardea.Query{Key: "voice/use"}, w.read()); !a.Ask {
 		t.Errorf("after the agent ended: %+v", a)
 	}
 	if _, err := w.pages.Of("late", all, w.Gate); !errors.Is(err, page.ErrEnded) {
 		t.Errorf("a page of an agent that ended: %v", err)
 	}
+}
+
+// An agent that is killed takes its pages along at once, by the kernel's hand.
+func TestPagesDieWithTheAgent(t *testing.T) {
+	if os.Getenv("PAGE_AGENT") != "" {
+		playAgent(t)
+		return
+	}
+	ours, theirs := socketPair(t)
+	agent := exec.Command(os.Args[0], "-test.run", "^TestPagesDieWithTheAgent$")
+	agent.Env = append(os.Environ(), "PAGE_AGENT=1")
+	agent.ExtraFiles = []*os.File{theirs}
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	memory := receivePage(t, ours)
+	q := cardea.Query{Key: "voice/use"}
+	if a := page.Read(memory, q, gate.BootTime()); a.Verdict != cardea.Allow {
+		t.Fatalf("while the agent lives: %+v", a)
+	}
+	agent.Process.Kill()
+	agent.Wait()
+	if a := page.Read(memory, q, gate.BootTime()); !a.Ask {
+		t.Errorf("after the agent was killed: %+v", a)
+	}
+}
+
+// playAgent hands a page over and waits to be killed.
+func playAgent(t *testing.T) {
+	w := newWorld(t)
+	w.Gate = gate.New(gate.Config{Changed: func() { w.pages.Publish(w.Gate) }})
+	w.Set(w.link, gate.State{Revision: 1, Consents: []cardea.Consent{consent("voice/use", cardea.ReasonGranted, cardea.ClassA, 3000)}})
+	w.Activate(w.link)
+	w.Renew(w.link, gate.Anchor{Time: epoch, At: gate.BootTime(), Lease: epoch.Add(time.Hour)})
+	if err := unix.Sendmsg(3, []byte{1}, unix.UnixRights(int(w.file().Fd())), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	select {}
+}
+
+func socketPair(t *testing.T) (ours int, theirs *os.File) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs = os.NewFile(uintptr(pair[1]), "theirs")
+	t.Cleanup(func() { unix.Close(pair[0]); theirs.Close() })
+	return pair[0], theirs
+}
+
+func receivePage(t *testing.T, from int) []byte {
+	t.Helper()
+	rights := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(from, make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := unix.ParseSocketControlMessage(rights[:n])
+	if err != nil || len(messages) != 1 {
+		t.Fatalf("%v, %v", messages, err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[0])
+	memory, err := unix.Mmap(fds[0], 0, page.Size, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Munmap(memory) })
+	return memory
 }
 
 // Nothing in a page makes a reader fail.

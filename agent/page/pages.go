@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -17,8 +18,9 @@ import (
 type Pages struct {
 	mu    sync.Mutex
 	pages map[string]*owned
+	life  *life         // nil unless Run runs
+	why   error         // there are no pages
 	first chan struct{} // closed when there is a page
-	ended bool
 }
 
 type owned struct {
@@ -27,10 +29,12 @@ type owned struct {
 }
 
 // NewPages returns no pages yet: one is made for the program that asks for it.
-func NewPages() *Pages { return &Pages{pages: map[string]*owned{}, first: make(chan struct{})} }
+func NewPages() *Pages {
+	return &Pages{pages: map[string]*owned{}, first: make(chan struct{}), why: ErrEnded}
+}
 
-// ErrEnded: the agent is going down.
-var ErrEnded = errors.New("the agent is going down")
+// ErrEnded: the agent is starting, or going down.
+var ErrEnded = errors.New("there are no pages now")
 
 // Of is the page of a program, by its name in the registry, made if there is
 // none: a file to be handed over and closed. mine says what it may ask about.
@@ -38,8 +42,8 @@ var ErrEnded = errors.New("the agent is going down")
 func (ps *Pages) Of(program string, mine func(cardea.PurposeID) bool, g Gate) (*os.File, error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if ps.ended {
-		return nil, ErrEnded
+	if ps.life == nil {
+		return nil, ps.why
 	}
 	if ps.pages[program] == nil {
 		p, err := New()
@@ -48,6 +52,7 @@ func (ps *Pages) Of(program string, mine func(cardea.PurposeID) bool, g Gate) (*
 		}
 		p.Beat(g.Boot())
 		p.Publish(g, mine)
+		ps.life.hold(p)
 		if len(ps.pages) == 0 {
 			close(ps.first)
 		}
@@ -76,8 +81,12 @@ func (ps *Pages) Publish(g Gate) {
 }
 
 // Run keeps the pages alive until ctx ends, and then has their readers ask the
-// socket. As long as there is no page it never wakes up.
+// socket. As long as there is no page it never wakes up. Where the kernel can not
+// tie pages to the agent's life there are none, and programs ask the socket.
 func (ps *Pages) Run(ctx context.Context, boot func() time.Duration) error {
+	// The thread is this goroutine's alone and ends with it.
+	runtime.LockOSThread()
+	ps.begin()
 	defer ps.end()
 	select {
 	case <-ps.first:
@@ -96,6 +105,12 @@ func (ps *Pages) Run(ctx context.Context, boot func() time.Duration) error {
 	}
 }
 
+func (ps *Pages) begin() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.life, ps.why = begin()
+}
+
 func (ps *Pages) beat(boot time.Duration) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -107,7 +122,10 @@ func (ps *Pages) beat(boot time.Duration) {
 func (ps *Pages) end() {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	ps.ended = true
+	if ps.life != nil {
+		ps.life.end()
+	}
+	ps.life, ps.why = nil, ErrEnded
 	for program, p := range ps.pages {
 		p.Close() // nothing is left to be done if it fails
 		delete(ps.pages, program)

@@ -1,6 +1,8 @@
 package page
 
 import (
+	"cmp"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -50,18 +52,22 @@ func load64(w words, i int) uint64 { return uint64(load(w, i)) | uint64(load(w, 
 
 func read(w words, at int, q cardea.Query, now uint32) Answer {
 	beat := load(w, wordBeat)
-	if load(w, wordMagic) != magic || now < beat || now-beat >= uint32(Alive/time.Second) {
+	if load(w, wordMagic) != magic || load(w, wordOwner)&ownerThread == 0 || now < beat || now-beat >= uint32(Alive/time.Second) {
 		return ask
 	}
 	generation := load64(w, at+imageGeneration)
 	if bar := load(w, at+imageBar); bar != 0 {
 		return Answer{Verdict: cardea.Deny, Reason: reasonOf(bar), Generation: generation}
 	}
+	use := slices.Index(uses[:], cmp.Or(q.Use, cardea.UseCollect))
+	if use < 0 {
+		return Answer{Verdict: cardea.Deny, Reason: cardea.ReasonUnknown, Generation: generation}
+	}
 	h := hash(load64(w, wordSeed), q.Key)
 	for i := range min(int(load(w, at+imageCount)), Capacity) {
 		e := at + imageEntries + i*entryWords
 		if load64(w, e+entryHash) == h {
-			a := readEntry(load(w, e+entryUntil), load(w, e+entryAnswers), q.Use, now)
+			a := readEntry(load(w, e+entryUntil), load(w, e+entryAnswers), use, now)
 			a.Generation = generation
 			return a
 		}
@@ -72,19 +78,13 @@ func read(w words, at int, q cardea.Query, now uint32) Answer {
 	return Answer{Verdict: cardea.Deny, Reason: cardea.ReasonUnknown, Generation: generation}
 }
 
-func readEntry(until, answers uint32, use cardea.Use, now uint32) Answer {
-	for i, known := range uses {
-		if use != known && (use != "" || i != 0) {
-			continue
-		}
-		a := Answer{Verdict: verdicts[answers>>(2*i)&3], Reason: reasonOf(answers >> (answerReasons + 5*i) & 31)}
-		yes := a.Verdict == cardea.Allow || a.Verdict == cardea.AllowLocal
-		if yes && (answers&answerAsk != 0 || now >= until) {
-			return ask
-		}
-		return a
+func readEntry(until, answers uint32, use int, now uint32) Answer {
+	a := Answer{Verdict: verdicts[answers>>(2*use)&3], Reason: reasonOf(answers >> (answerReasons + 5*use) & 31)}
+	yes := a.Verdict == cardea.Allow || a.Verdict == cardea.AllowLocal
+	if yes && (answers&answerAsk != 0 || now >= until) {
+		return ask
 	}
-	return Answer{Verdict: cardea.Deny, Reason: cardea.ReasonUnknown}
+	return a
 }
 
 func reasonOf(n uint32) cardea.Reason {

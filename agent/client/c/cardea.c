@@ -18,7 +18,8 @@
 enum {
 	PAGE_BYTES = 4096,
 	MAGIC = 0x31445243,
-	W_MAGIC = 0, W_SEQUENCE = 1, W_BEAT = 2, W_SEED = 3, W_IMAGES = 16,
+	OWNER = 0x3fffffff, /* the agent's thread: FUTEX_TID_MASK */
+	W_MAGIC = 0, W_SEQUENCE = 1, W_BEAT = 2, W_SEED = 3, W_OWNER = 5, W_IMAGES = 16,
 	IMAGE_WORDS = (PAGE_BYTES / 4 - W_IMAGES) / 2,
 	I_FLAGS = 2, I_COUNT = 3, I_BAR = 4, I_ENTRIES = 8,
 	ENTRY_WORDS = 4, E_HASH = 0, E_UNTIL = 2, E_ANSWERS = 3,
@@ -107,11 +108,11 @@ static int judge(uint32_t answers, uint32_t until, cardea_use use, uint32_t now,
 	return 1;
 }
 
-/* alive tells whether the agent wrote to the page a moment ago. */
+/* alive tells whether the page's agent lives, by the kernel's word and its own. */
 static int alive(const uint32_t *page, uint32_t now)
 {
 	uint32_t beat = load(page + W_BEAT);
-	return load(page + W_MAGIC) == MAGIC && now >= beat && now - beat < ALIVE;
+	return load(page + W_MAGIC) == MAGIC && (load(page + W_OWNER) & OWNER) != 0 && now >= beat && now - beat < ALIVE;
 }
 
 /* once answers from the image in force. 0: ask, -1: it was replaced meanwhile. */
