@@ -11,6 +11,7 @@ package agent
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -88,6 +89,7 @@ func live(ctx context.Context, c Config, door *socket, log *slog.Logger) error {
 type agent struct {
 	Config
 	log     *slog.Logger
+	label   crypto.Signer // nil: the device has a screen
 	session *session.Session
 	syncer  *syncer.Syncer
 	api     *localapi.Server
@@ -132,6 +134,9 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.label, err = c.label(); err != nil {
+		return nil, err
+	}
 	if a.session, err = session.New(a.sessionConfig(st)); err != nil {
 		return nil, err
 	}
@@ -151,7 +156,7 @@ func (a *agent) sessionConfig(st state) session.Config {
 	c := a.Config
 	return session.Config{
 		DB:      st.db,
-		Client:  &pairing.Client{Issuer: c.Issuer, ClientID: c.ClientID, Scope: c.Scope, HTTP: a.web, Signer: st.key, Log: a.log},
+		Client:  &pairing.Client{Issuer: c.Issuer, ClientID: c.ClientID, Scope: c.Scope, HTTP: a.web, Signer: st.key, Label: a.label, Log: a.log},
 		Device:  pairing.Device{Kind: c.DeviceKind, Model: c.DeviceModel, Serial: c.DeviceSerial},
 		RootPin: c.RootPin, Boot: a.gate.Boot, BootID: a.gate.BootID(),
 		Joined: a.joined, Revoked: a.syncer.Unlink, Log: a.log,

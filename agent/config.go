@@ -77,6 +77,11 @@ type Config struct {
 	DeviceModel  string `toml:"device_model"`
 	DeviceSerial string `toml:"device_serial"`
 
+	// LabelKey is the key file of the label that is printed on a device without a
+	// screen: cardea label makes both. Put it where a factory reset leaves it.
+	// Empty: the device has no label, and shows or says its codes.
+	LabelKey string `toml:"label_key"`
+
 	// PostAfter is how long the broker may give no answer before reports go
 	// over HTTPS. Default 60 s.
 	PostAfter time.Duration `toml:"post_after"`

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -136,4 +137,16 @@ func (s state) close(c Config) {
 	if s.db.Close() == nil {
 		os.WriteFile(filepath.Join(c.RunDir, cleanFile), []byte(gate.BootID()), 0o600) // without it the file is probed
 	}
+}
+
+// label is the key of the label on the device, nil if it has none.
+func (c Config) label() (crypto.Signer, error) {
+	if c.LabelKey == "" {
+		return nil, nil
+	}
+	// A label is printed: a key that is made now would be of no label there is.
+	if _, err := os.Stat(c.LabelKey); err != nil {
+		return nil, fmt.Errorf("label_key: %w: make it, and the label, with cardea label", err)
+	}
+	return keys.OpenOn(c.LabelKey, "")
 }

@@ -198,7 +198,7 @@ func (c *cloud) openHTTP(ctx context.Context) error {
 	}
 	pages, err := portal.New(portal.Config{
 		Issuer: c.config.Issuer, Brand: c.config.Brand, Accounts: c.db, Ledger: c.ledger, Devices: c.hub,
-		Pairings: c.issuer, Providers: providers, Address: c.address, Log: c.log,
+		Pairings: c.issuer, Labels: c.issuer, Providers: providers, Address: c.address, Log: c.log,
 	})
 	if err != nil {
 		return err

@@ -34,6 +34,9 @@ type Client struct {
 	// Signer is the device key (ECDSA P-256). With it, tokens are bound to the
 	// key where the server can (RFC 9449); without, they are bearer tokens.
 	Signer crypto.Signer
+	// Label is the key of the label on a device without a screen (ECDSA P-256), with
+	// which the code belongs to the label. Needs Signer. Nil: it has none.
+	Label crypto.Signer
 	// Endpoints replaces discovery, for a server that publishes no metadata:
 	// DeviceAuthorizationEndpoint and TokenEndpoint, and DPoPAlgs if it takes
 	// proofs.
@@ -134,7 +137,12 @@ func (c *Client) Start(ctx context.Context, d Device) (Authorization, error) {
 	if c.Scope != "" {
 		form.Set("scope", c.Scope)
 	}
-	body, err := c.post(ctx, m.DeviceAuthorizationEndpoint, form, m.DPoP(), 0)
+	var body []byte
+	if c.Label != nil && m.DPoP() {
+		body, err = c.startLabelled(ctx, m.DeviceAuthorizationEndpoint, form)
+	} else {
+		body, err = c.post(ctx, m.DeviceAuthorizationEndpoint, form, m.DPoP(), 0)
+	}
 	if err != nil {
 		return Authorization{}, fmt.Errorf("ask for a code: %w", err)
 	}

@@ -28,6 +28,10 @@ const (
 	// ends nothing: pair again, or wait for the server to remember.
 	UnknownLink = "unknown_link"
 
+	// PressRequired is a word of our own: the owner of a device with a label has
+	// said yes, and its button must be pressed before that counts. Poll on.
+	PressRequired = "press_required"
+
 	UseDPoPNonce     = "use_dpop_nonce"
 	InvalidDPoPProof = "invalid_dpop_proof"
 

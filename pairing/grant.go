@@ -81,6 +81,11 @@ type Grant struct {
 	Name    string           // what the owner calls the device
 	JKT     string           // thumbprint of the key it is bound to; empty: a bearer's
 
+	// Of a device without a screen: the label it asked under, and how often its
+	// button must be pressed after the owner's yes. Zero: it has a screen.
+	Label   cardea.Hash // keyed
+	Presses int
+
 	Code      cardea.Hash // of the device code
 	UserCode  cardea.Hash // keyed: there are few user codes
 	Network   cardea.Hash // keyed, of where the device asked from
@@ -107,6 +112,7 @@ type GrantKey struct {
 	ID       GrantID
 	Code     cardea.Hash // device code
 	UserCode cardea.Hash
+	Label    cardea.Hash   // the newest that asked under it
 	Refresh  cardea.Hash   // any refresh token ever given that is still remembered
 	Link     cardea.LinkID // made with the grant
 }
@@ -140,7 +146,8 @@ const (
 	NoteWrongKey  Note = "grant_wrong_key"
 	NoteRecalled  Note = "grant_recalled" // by the key, for a token that is not known
 	NoteRevoked   Note = "grant_revoked"
-	NoteCancelled Note = "grant_cancelled" // taken back before it was redeemed
+	NotePressed   Note = "grant_pressed_wrongly" // the button, another number than the owner was told
+	NoteCancelled Note = "grant_cancelled"       // taken back before it was redeemed
 )
 
 // A Use is a code or a token as a client presents it.
@@ -151,6 +158,7 @@ type Use struct {
 	Arrived cardea.Millis
 	Quick   bool // it came sooner after the one before than the interval allows
 	Waited  bool // it was there before the owner answered
+	Presses int  // of the device's button, if it was
 }
 
 // Answer is what a poll hears, by RFC 8628, Section 3.5; nil when tokens may be
@@ -185,6 +193,9 @@ func (g *Grant) Redeem(u Use, owner Owner, now cardea.Millis) (Note, error) {
 	if !owner.Active {
 		return g.cancel(now), &Error{Code: AccessDenied, Description: "the account is not active", Status: 400}
 	}
+	if note, err := g.pressed(u, now); err != nil {
+		return note, err
+	}
 	if g.State == GrantApproved {
 		g.State, g.JKT, g.Rotated = GrantActive, u.JKT, now
 		g.give(u, now)
@@ -201,6 +212,21 @@ func (g *Grant) Redeem(u Use, owner Owner, now cardea.Millis) (Note, error) {
 	}
 	g.give(u, now)
 	return NoteRepeated, nil
+}
+
+// pressed: of a device with a label the owner's yes counts once its button was
+// pressed as often as the owner was told. Somebody else's yes is found out so:
+// whoever stands at the device was told another number, or none. There is one
+// try, because of a few all but one would find it.
+func (g *Grant) pressed(u Use, now cardea.Millis) (Note, error) {
+	switch {
+	case g.State != GrantApproved || g.Presses == u.Presses || g.Presses == 0:
+		return "", nil
+	case u.Presses == 0:
+		return "", &Error{Code: PressRequired, Description: "the owner said yes: press the button as the page says", Status: 400}
+	}
+	g.cancel(now)
+	return NotePressed, &Error{Code: AccessDenied, Description: "the button was pressed another number of times than the owner was told", Status: 400}
 }
 
 // Slower is the answer to a poll that came too soon (RFC 8628, Section 3.5).

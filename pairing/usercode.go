@@ -44,14 +44,19 @@ func NewUserCode() UserCode {
 // UserCodeOf returns the code that belongs to a seed: the same seed, the same
 // code. Seeds that can not be told from random give codes that can not be.
 func UserCodeOf(seed [32]byte) UserCode {
-	letters := make([]byte, codeLetters)
-	n := new(big.Int).SetBytes(seed[:])
-	for i, mod := 0, big.NewInt(int64(len(alphabet))); i < codeLetters; i++ {
+	return shown(lettersOf(seed, codeLetters))
+}
+
+// lettersOf writes a seed in the alphabet, the first n letters of it.
+func lettersOf(seed [32]byte, n int) []byte {
+	letters := make([]byte, n)
+	rest := new(big.Int).SetBytes(seed[:])
+	for i, mod := 0, big.NewInt(int64(len(alphabet))); i < n; i++ {
 		letter := new(big.Int)
-		n.DivMod(n, mod, letter)
+		rest.DivMod(rest, mod, letter)
 		letters[i] = alphabet[letter.Int64()]
 	}
-	return shown(letters)
+	return letters
 }
 
 // ParseUserCode reads a code as people type it: in any case, with spaces,

@@ -56,7 +56,7 @@ func (c *Client) tell(ctx context.Context, err error) {
 	if HasCode(err, AuthorizationPending) || HasCode(err, SlowDown) || HasCode(err, UseDPoPNonce) {
 		err = nil
 	}
-	if err != nil {
+	if err != nil && !HasCode(err, PressRequired) {
 		c.log().WarnContext(ctx, "poll failed, trying again", "err", err)
 	}
 	if c.Trouble != nil {
@@ -73,7 +73,7 @@ func final(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case AuthorizationPending, SlowDown, UseDPoPNonce:
+	case AuthorizationPending, SlowDown, PressRequired, UseDPoPNonce:
 		return false
 	case InvalidDPoPProof:
 		// A server without nonces wants the right time, which may yet come.

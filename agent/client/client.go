@@ -89,6 +89,12 @@ func (c *Client) Pairing(ctx context.Context) (Pairing, error) {
 	return get[Pairing](ctx, c, "/v1/pair")
 }
 
+// ConfirmPairing says how often the device's button was pressed, once the
+// pairing is in the state PairConfirm. A wrong number ends it.
+func (c *Client) ConfirmPairing(ctx context.Context, presses int) (Pairing, error) {
+	return send[Pairing](ctx, c, http.MethodPost, "/v1/pair/confirm", PairConfirmation{presses})
+}
+
 // CancelPairing forgets the code that waits.
 func (c *Client) CancelPairing(ctx context.Context) (Pairing, error) {
 	return send[Pairing](ctx, c, http.MethodDelete, "/v1/pair", nil)

@@ -28,6 +28,7 @@ type Status struct {
 const (
 	PairNone     = "none"     // none was started, or it was cancelled
 	PairPending  = "pending"  // the code is shown and waits for the owner
+	PairConfirm  = "confirm"  // the owner said yes; the device's button must be pressed
 	PairApproved = "approved" // the owner said yes; the link is being made
 	PairLinked   = "linked"   // done
 	PairDenied   = "denied"   // the owner said no
@@ -43,6 +44,12 @@ const (
 // A PairRequest starts a pairing; absent, it is ForAdd.
 type PairRequest struct {
 	For string `json:"for,omitempty"`
+}
+
+// A PairConfirmation is the button of a device without a screen, pressed so
+// often after its owner said yes.
+type PairConfirmation struct {
+	Presses int `json:"presses"`
 }
 
 // A Pairing is what a screen needs to show. ExpiresAt is on the device's own

@@ -39,6 +39,9 @@ type Pairer interface {
 	// Generation and Changed are the gate's, of what Show says.
 	Generation() uint64
 	Changed(since uint64) <-chan struct{}
+	// Confirm says how often the device's button was pressed after the owner's
+	// yes: session.ErrNothingToConfirm if there was none.
+	Confirm(ctx context.Context, presses int) (client.Pairing, error)
 	// Cancel forgets the code. Without one it does nothing.
 	Cancel() error
 	// Token is an access token of the link that counts for minValid more:

@@ -19,6 +19,7 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/agent/localapi"
+	"github.com/cardea-id/cardea/agent/session"
 	"github.com/cardea-id/cardea/agent/syncer"
 	"github.com/cardea-id/cardea/internal/openapi"
 	"github.com/cardea-id/cardea/pairing"
@@ -282,6 +283,17 @@ func (h *house) Show() client.Pairing {
 		return client.Pairing{State: client.PairNone}
 	}
 	return h.pairing
+}
+
+func (h *house) Confirm(_ context.Context, presses int) (client.Pairing, error) {
+	if h.broken != nil {
+		return client.Pairing{}, h.broken
+	}
+	if h.Show().State != client.PairPending {
+		return client.Pairing{}, session.ErrNothingToConfirm
+	}
+	h.change(func() { h.pairing = client.Pairing{State: client.PairApproved} })
+	return h.Show(), nil
 }
 
 func (h *house) Cancel() error {

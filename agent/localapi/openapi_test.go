@@ -141,11 +141,11 @@ const (
 
 // particular is what only some calls answer.
 var particular = slices.Concat(
-	broken(500, errors.New("the disk is full"), "POST /v1/pair {}", "DELETE /v1/pair", "POST /v1/consents/withdraw "+no,
+	broken(500, errors.New("the disk is full"), "POST /v1/pair {}", `POST /v1/pair/confirm {"presses":3}`, "DELETE /v1/pair", "POST /v1/consents/withdraw "+no,
 		"POST /v1/consents/allow "+yes, "PUT /v1/preferences "+set, "POST /v1/links/{id}/activate {}", "POST /v1/guest {}", "POST /v1/reset {}"),
 	broken(503, fmt.Errorf("decide: %w", devicedb.ErrDamaged), "POST /v1/consents/withdraw "+no, "POST /v1/consents/allow "+yes,
 		"PUT /v1/preferences "+set, "POST /v1/links/{id}/activate {}", "POST /v1/guest {}", "DELETE /v1/links/{id}"),
-	broken(503, session.ErrOffline, "POST /v1/pair {}", "POST /v1/reset {}"),
+	broken(503, session.ErrOffline, "POST /v1/pair {}", `POST /v1/pair/confirm {"presses":3}`, "POST /v1/reset {}"),
 	broken(403, &pairing.Error{Code: "a_word_of_its_own", Status: 400}, "POST /v1/pair {}"),
 	broken(503, syncer.ErrFull, "POST /v1/consents/withdraw "+no),
 	every(500, func(h *house) { h.db.Close() }, "GET /v1/status", "GET /v1/identity", "GET /v1/consents", "GET /v1/preferences",
@@ -154,7 +154,7 @@ var particular = slices.Concat(
 	every(503, damaged, "GET /v1/identity", "GET /v1/consents", "GET /v1/preferences"),
 	every(409, guest, "GET /v1/identity", "GET /v1/consents", "GET /v1/preferences", `POST /v1/token {"audience":"a"}`,
 		"POST /v1/consents/withdraw "+no, "POST /v1/consents/allow "+yes, "PUT /v1/preferences "+set),
-	every(409, nil, "GET /v1/pair/qr.png", "GET /v1/pair/qr.svg", "GET /v1/pair/qr.txt", "GET /v1/pair/spoken"),
+	every(409, nil, `POST /v1/pair/confirm {"presses":3}`, "GET /v1/pair/qr.png", "GET /v1/pair/qr.svg", "GET /v1/pair/qr.txt", "GET /v1/pair/spoken"),
 	every(500, unwieldy, "GET /v1/pair/qr.png", "GET /v1/pair/qr.svg", "GET /v1/pair/qr.txt"),
 	every(404, nil, "DELETE /v1/links/AAAAAAAAAAAAAAAAAAAAAQ", "POST /v1/links/AAAAAAAAAAAAAAAAAAAAAQ/activate {}",
 		"POST /v1/consents/withdraw "+absent, `PUT /v1/preferences {"key":"color","value":1}`),

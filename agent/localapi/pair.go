@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/agent/session"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/pairing/qr"
@@ -67,6 +68,32 @@ func (s *Server) cancelPair(c *call) error {
 	}
 	return c.answer(s.pairing())
 }
+
+// confirmPair is the button of a device without a screen. It says who stands at
+// the device, so a program must send it for a finger on the button and nothing
+// else.
+func (s *Server) confirmPair(c *call) error {
+	var req client.PairConfirmation
+	if err := c.read(&req); err != nil {
+		return err
+	}
+	if req.Presses < 1 || req.Presses > maxPresses {
+		return invalid("presses: how often the button was pressed, 1 to %d", maxPresses)
+	}
+	ctx, cancel := context.WithTimeout(c.r.Context(), serverTimeout)
+	defer cancel()
+	p, err := s.Pairer.Confirm(ctx, req.Presses)
+	if errors.Is(err, session.ErrNothingToConfirm) {
+		return web.Errorf(http.StatusConflict, "no_pairing", "%v", err)
+	}
+	if err != nil {
+		return unreachable(err)
+	}
+	return c.answer(p)
+}
+
+// maxPresses is more than anybody is asked for.
+const maxPresses = 99
 
 // QR pictures are between these sizes, in pixels.
 const (

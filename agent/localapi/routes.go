@@ -31,6 +31,7 @@ func (s *Server) table() []route {
 		{"POST", "/v1/pair", MayPair, false, s.startPair},
 		{"GET", "/v1/pair", MayPair, false, s.showPair},
 		{"DELETE", "/v1/pair", MayPair, false, s.cancelPair},
+		{"POST", "/v1/pair/confirm", MayPair, false, s.confirmPair},
 		{"GET", "/v1/pair/qr.png", MayPair, false, s.qrPNG},
 		{"GET", "/v1/pair/qr.svg", MayPair, false, s.qrSVG},
 		{"GET", "/v1/pair/qr.txt", MayPair, false, s.qrText},

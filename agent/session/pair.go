@@ -21,6 +21,8 @@ type attempt struct {
 	until  time.Duration // on the boot clock: no new code after it
 	first  code
 	rest   time.Duration // before the first poll
+
+	presses chan press // of the device's button
 }
 
 // A code waits for its owner until end, on the boot clock.
@@ -110,7 +112,7 @@ func lifetime(a pairing.Authorization) time.Duration { return time.Duration(a.Ex
 // launch runs an attempt until it ends or the session does.
 func (s *Session) launch(a *attempt) error {
 	a.ctx, a.cancel = context.WithCancel(s.ctx)
-	a.done = make(chan struct{})
+	a.done, a.presses = make(chan struct{}), make(chan press)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -195,6 +197,7 @@ type waiting struct {
 	words chan word // has room for all codes
 
 	shown code
+	codes []code           // all of them
 	alive int              // codes that still count
 	next  <-chan time.Time // when a new one is due
 }
@@ -215,6 +218,10 @@ func (s *Session) pair(a *attempt) {
 				s.settle(a, word)
 				return
 			}
+		case p := <-a.presses:
+			if w.confirm(p) {
+				return
+			}
 		case <-w.next:
 			w.replace()
 		}
@@ -231,7 +238,7 @@ func (w *waiting) stop() {
 
 // wait polls for a code after a rest. From now on it is the one shown.
 func (w *waiting) wait(c code, rest time.Duration) {
-	w.shown, w.alive = c, w.alive+1
+	w.shown, w.codes, w.alive = c, append(w.codes, c), w.alive+1
 	w.next = w.renewal()
 	w.polls.Go(func() {
 		auth := c.pending.Authorization

@@ -186,7 +186,7 @@ func (s *Session) Show() client.Pairing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.state
-	if p.State == client.PairPending {
+	if p.State == client.PairPending || p.State == client.PairConfirm {
 		left := max(s.end-s.cfg.Boot(), 0)
 		p.ExpiresIn = int64(left / time.Second)
 		p.ExpiresAt = cardea.MillisOf(time.Now()).Add(left)
@@ -243,9 +243,13 @@ func (s *Session) step(step Step, link cardea.LinkID) {
 
 // trouble shows what a pairing waits out.
 func (s *Session) trouble(err error) {
+	if pairing.HasCode(err, pairing.PressRequired) {
+		s.asked()
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state.State != client.PairPending {
+	if s.state.State != client.PairPending && s.state.State != client.PairConfirm {
 		return
 	}
 	p := s.state

@@ -73,6 +73,7 @@ type Config struct {
 	Ledger   Ledger
 	Devices  Devices
 	Pairings Pairings
+	Labels   Labels
 
 	// Providers are where owners can sign in with an account they have.
 	Providers []*provider.Provider
@@ -92,6 +93,7 @@ type Portal struct {
 	ledger    Ledger
 	devices   Devices
 	pairings  Pairings
+	labels    Labels
 	providers []*provider.Provider
 	address   func(*http.Request) netip.Addr
 	log       *slog.Logger
@@ -110,7 +112,7 @@ func New(c Config) (*Portal, error) {
 	}
 	p := &Portal{
 		brand: c.Brand, https: u.Scheme == "https",
-		accounts: c.Accounts, ledger: c.Ledger, devices: c.Devices, pairings: c.Pairings, providers: c.Providers,
+		accounts: c.Accounts, ledger: c.Ledger, devices: c.Devices, pairings: c.Pairings, labels: c.Labels, providers: c.Providers,
 		address: c.Address, log: c.Log,
 		pages:     templates,
 		passwords: newPasswords(max(2, runtime.NumCPU())),
@@ -153,6 +155,10 @@ func (p *Portal) routes(origin string) (http.Handler, error) {
 	mux.Handle("POST /signout", p.open(p.postSignOut))
 	mux.Handle("GET /pair", p.owner(p.showPair))
 	mux.Handle("POST /pair", p.owner(p.postPair))
+	mux.Handle("GET /pair/label", p.owner(p.showLabel))
+	mux.Handle("POST /pair/label", p.owner(p.postLabel))
+	mux.HandleFunc("GET /l/{label}", shortLabel)
+	mux.HandleFunc("GET /L/{label}", shortLabel)
 	mux.HandleFunc("GET /p/{code}", shortPair)
 	mux.HandleFunc("GET /P/{code}", shortPair)
 	mux.Handle("GET /pair/approved", p.owner(p.showApproved))

@@ -15,6 +15,7 @@ const maxReturnPath = 512
 // from this list, so that no text from outside becomes an address.
 var returnPages = map[string][]string{
 	"/pair":           {"code"},
+	"/pair/label":     {"label"},
 	accountPage:       nil,
 	"/consents":       nil,
 	"/devices":        nil,

@@ -24,10 +24,14 @@ func pairCommand() command {
 			var p pairing
 			flags.BoolVar(&p.newOwner, "new-owner", false, "the device is somebody else's now: erase the others first (\"admin\")")
 			flags.BoolVar(&p.light, "light", false, "the terminal has a light ground and shows no colours")
+			flags.IntVar(&p.presses, "confirm", 0, "the device's button was pressed `n` times: say so, and no more")
 			flags.StringVar(&p.svg, "svg", "", "write the picture to a `file` too")
 			flags.StringVar(&p.png, "png", "", "write the picture to a `file` too")
 			return func(ctx context.Context, c *call) error {
 				p.call, p.live = c, isTerminal(c.Out) && !c.json && c.Env("TERM") != "dumb"
+				if p.presses != 0 {
+					return p.confirm(ctx)
+				}
 				return p.run(ctx)
 			}
 		},
@@ -39,6 +43,7 @@ type pairing struct {
 	*call
 	newOwner, light bool
 	svg, png        string
+	presses         int
 	live            bool // what was printed can be replaced
 
 	shown string // the code on the screen
@@ -76,7 +81,25 @@ func (p *pairing) run(ctx context.Context) error {
 }
 
 func ended(state string) bool {
-	return state != client.PairPending && state != client.PairApproved
+	return state != client.PairPending && state != client.PairConfirm && state != client.PairApproved
+}
+
+// confirm is the button, for a device that has none yet.
+func (p *pairing) confirm(ctx context.Context) error {
+	before := p.people(ctx)
+	now, err := p.agent.ConfirmPairing(ctx, p.presses)
+	for err == nil && !ended(now.State) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(look):
+		}
+		now, err = p.agent.Pairing(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return p.result(ctx, now, before)
 }
 
 // cancel forgets the code, so that nobody can answer it any more.
@@ -169,6 +192,8 @@ func (p *pairing) below(now client.Pairing) {
 	case client.PairPending:
 		left := time.Duration(now.ExpiresIn) * time.Second
 		text = fmt.Sprintf("%s counts %d:%02d more   %s", p.style.slow("◐"), int(left.Minutes()), int(left.Seconds())%60, p.style.faint("Ctrl-C cancels"))
+	case client.PairConfirm:
+		text = p.style.good("◐") + " They said yes: press the device's button as their phone says"
 	case client.PairApproved:
 		text = p.style.good("◐") + " They said yes: linking …"
 	default:

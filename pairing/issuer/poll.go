@@ -25,6 +25,9 @@ func (i *Issuer) poll(r request) (any, error) {
 		return nil, failure(pairing.InvalidRequest, "device_code is missing")
 	}
 	use := pairing.Use{Token: secret.Hash(), JKT: key.jkt, Arrived: cardea.MillisOf(r.at)}
+	if use.Presses, err = presses(r.form); err != nil {
+		return nil, err
+	}
 	g, err := i.await(r, client, &use)
 	if err != nil {
 		return nil, err

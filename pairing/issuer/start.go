@@ -32,7 +32,12 @@ func (i *Issuer) authorizeDevice(r request) (any, error) {
 		return nil, &pairing.Error{Code: pairing.TemporarilyBusy, Description: "too many codes were asked for from this network",
 			Status: http.StatusTooManyRequests, RetryAfter: wait}
 	}
+	label, err := i.label(r, key)
+	if err != nil {
+		return nil, err
+	}
 	g := pairing.Grant{
+		Label: label.hash, Presses: label.presses,
 		State: pairing.GrantPending, Client: client.ID, Scope: scope, Device: pairing.DeviceOf(r.form.values), JKT: key.jkt,
 		Network: i.keyed("network", network(r.address).String()), Requested: cardea.MillisOf(r.at),
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,7 @@ type Server struct {
 	Hold     bool          // holds polls as long as the request prefers
 	DPoP     bool          // takes proofs, and wants its nonce in them
 	Plain    bool          // publishes no metadata
+	Presses  int           // of the device's button after the owner's yes; 0: none are wanted
 	Keep     bool          // does not rotate refresh tokens
 
 	mu      sync.Mutex
@@ -226,8 +228,9 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, jkt string) {
 	if s.Hold && strings.HasPrefix(r.Header.Get("Prefer"), "wait=") {
 		until = until.Add(pairing.MaxHold)
 	}
+	presses, _ := strconv.Atoi(r.PostFormValue("device_presses"))
 	for first := true; ; first = false {
-		code, tokens, changed := s.look(r.PostFormValue("device_code"), jkt, first)
+		code, tokens, changed := s.look(r.PostFormValue("device_code"), jkt, first, presses)
 		switch {
 		case tokens != nil:
 			answer(w, http.StatusOK, tokens)
@@ -246,7 +249,7 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, jkt string) {
 }
 
 // look is one look at a code: tokens, or an error and when to look again.
-func (s *Server) look(device, jkt string, first bool) (code string, tokens *pairing.Tokens, changed chan struct{}) {
+func (s *Server) look(device, jkt string, first bool, presses int) (code string, tokens *pairing.Tokens, changed chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.changed == nil {
@@ -266,6 +269,11 @@ func (s *Server) look(device, jkt string, first bool) (code string, tokens *pair
 		return pairing.AccessDenied, nil, nil
 	case g.state == "revoked" || g.used:
 		return pairing.InvalidGrant, nil, nil
+	case g.state == "approved" && s.Presses != 0 && presses == 0:
+		return pairing.PressRequired, nil, nil
+	case g.state == "approved" && presses != s.Presses:
+		g.state = "denied"
+		return pairing.AccessDenied, nil, nil
 	case g.state == "approved":
 		return "", s.mint(g, jkt, ""), nil
 	case !now.Before(g.end):

@@ -48,15 +48,15 @@ func (tx *Tx) forgetCodes() error {
 	if err != nil {
 		return err
 	}
-	return tx.exec(`UPDATE grants SET code = NULL, user_code = NULL WHERE code IS NOT NULL AND expires < ?`, before)
+	return tx.exec(`UPDATE grants SET code = NULL, user_code = NULL, label = NULL WHERE code IS NOT NULL AND expires < ?`, before)
 }
 
 func (tx *Tx) insertGrant(g pairing.Grant) error {
 	err := tx.exec(`INSERT INTO grants (id, state, client, scope, kind, model, serial, jkt, code, user_code, network,
-		requested, expires, decided, token_set, asked, issued, rotated, wrong_keys, reused)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0)`,
+		requested, expires, label, presses, decided, token_set, asked, issued, rotated, wrong_keys, reused)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0)`,
 		g.ID, g.State, g.Client, g.Scope, g.Device.Kind, g.Device.Model, g.Device.Serial, g.JKT,
-		g.Code[:], g.UserCode[:], g.Network[:], g.Requested, g.Expires)
+		g.Code[:], g.UserCode[:], g.Network[:], g.Requested, g.Expires, orNull(g.Label[:]), g.Presses)
 	if err != nil {
 		return fmt.Errorf("start grant: %w", err)
 	}
@@ -261,7 +261,7 @@ func (tx *Tx) putRefreshToken(g pairing.Grant) error {
 func grantNameLabel(grant pairing.GrantID) string { return "grant name " + string(grant) }
 
 const grantColumns = `grants.id, state, client, scope, kind, model, serial, account, name_sealed, jkt, code, user_code, network,
-	requested, expires, decided, predecessor, successor, grants.token_set, asked, issued, rotated, wrong_keys, reused`
+	requested, expires, label, presses, decided, predecessor, successor, grants.token_set, asked, issued, rotated, wrong_keys, reused`
 
 type grantRow struct {
 	pairing.Grant
@@ -271,7 +271,7 @@ type grantRow struct {
 func scanGrant(s scanner) (g grantRow, err error) {
 	err = s.Scan(&g.ID, &g.State, &g.Client, &g.Scope, &g.Device.Kind, &g.Device.Model, &g.Device.Serial,
 		orZero{g.Account[:]}, &g.name, &g.JKT, orZero{g.Code[:]}, orZero{g.UserCode[:]}, hash(&g.Network),
-		&g.Requested, &g.Expires, &g.Decided, orZero{g.Predecessor[:]}, orZero{g.Successor[:]},
+		&g.Requested, &g.Expires, orZero{g.Label[:]}, &g.Presses, &g.Decided, orZero{g.Predecessor[:]}, orZero{g.Successor[:]},
 		&g.Set, &g.Asked, &g.Issued, &g.Rotated, &g.WrongKeys, &g.Reused)
 	return g, err
 }
@@ -310,6 +310,8 @@ func (tx *Tx) findGrant(key pairing.GrantKey) (grantRow, error) {
 		where, arg = `WHERE code = ?`, key.Code[:]
 	case !key.UserCode.IsZero():
 		where, arg = `WHERE user_code = ?`, key.UserCode[:]
+	case !key.Label.IsZero():
+		where, arg = `WHERE label = ? ORDER BY requested DESC, grants.id LIMIT 1`, key.Label[:]
 	case !key.Link.IsZero():
 		where, arg = `WHERE grants.id = (SELECT grant_id FROM links WHERE id = ?)`, key.Link[:]
 	case !key.Refresh.IsZero():

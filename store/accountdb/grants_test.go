@@ -107,6 +107,39 @@ func TestGrantIsFoundByEachOfItsKeys(t *testing.T) {
 	}
 }
 
+// Of the grants under one label the newest is the one that is meant; its hash
+// goes with the codes.
+func TestGrantUnderALabel(t *testing.T) {
+	accountdbtest.Timed(t, func(t *testing.T, pass func(string, time.Duration)) {
+		path := filepath.Join(t.TempDir(), "cloud.db")
+		s := accountdbtest.OpenAt(t, path, accountdb.NewKey()).Grants()
+		label := pairing.NewSecret().Hash()
+		start := func(at cardea.Millis) pairing.Grant {
+			g := newGrant()
+			g.Label, g.Presses, g.Requested = label, 3, at
+			if err := s.Start(t.Context(), g); err != nil {
+				t.Fatal(err)
+			}
+			return g
+		}
+		now := cardea.MillisOf(time.Now())
+		newest := start(now.Add(time.Second))
+		start(now)
+		got, err := s.Find(t.Context(), pairing.GrantKey{Label: label})
+		if err != nil || got.ID != newest.ID || got.Label != label || got.Presses != 3 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if _, err := s.Find(t.Context(), pairing.GrantKey{Label: newest.Code}); !errors.Is(err, pairing.ErrNoGrant) {
+			t.Errorf("another label: %v", err)
+		}
+		pass(path, 2*time.Hour)
+		startGrant(t, s) // which forgets
+		if _, err := s.Find(t.Context(), pairing.GrantKey{Label: label}); !errors.Is(err, pairing.ErrNoGrant) {
+			t.Errorf("long after: %v", err)
+		}
+	})
+}
+
 func TestTakenCodes(t *testing.T) {
 	s := accountdbtest.Open(t).Grants()
 	g := startGrant(t, s)
