@@ -128,6 +128,7 @@ type Session struct {
 	attempt    *attempt
 	cache      map[tokenKey]cached
 	flights    map[tokenKey]*flight
+	outage     outage
 }
 
 // New takes over what the database holds: a pairing that waits, a link.

@@ -57,7 +57,7 @@ func (s *Session) Token(ctx context.Context, link cardea.LinkID, audience, scope
 	}
 	key := tokenKey{link, audience, scope}
 	t, err := s.get(ctx, key, minValid+margin, func(ctx context.Context) (pairing.Tokens, error) {
-		return s.refresh(ctx, key)
+		return s.ask(ctx, key)
 	})
 	if err != nil {
 		return pairing.Tokens{}, fmt.Errorf("token: %w", err)

@@ -162,6 +162,7 @@ func TestALostRefreshAnswer(t *testing.T) {
 			if _, err := h.session.Token(h.Context(), link, "", "", 0); !errors.Is(err, session.ErrOffline) {
 				h.Errorf("got %v", err)
 			}
+			h.sleep(time.Minute) // so that each is asked for
 		}
 		h.sleep(24 * time.Hour)
 		h.server.Break(nil)

@@ -6,7 +6,7 @@
 //
 // Beside the answers to commands it prints each request it got.
 import { createServer } from 'node:http'
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { Provider } from 'oidc-provider'
 import { serve, say } from './lines.mjs'
 import { open } from './store.mjs'
@@ -26,7 +26,8 @@ const provider = new Provider(issuer, {
   jwks: store.once('jwks', () => ({ keys: [generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })] })),
   features: {
     deviceFlow: { enabled: true },
-    dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 7), requireNonce: () => true },
+    // Another secret at each start: what a device holds from before is refused.
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     introspection: { enabled: true, allowedPolicy: () => true },
     revocation: { enabled: true },
   },
