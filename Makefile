@@ -129,6 +129,28 @@ interop: build foreign ## others' clients and server against ours: make interop 
 	@$(BUILD) -o bin/ ./internal/interop
 	@bin/interop $(PEERS)
 
+UNITS := cardea-agent.service cardea-cloud.service
+
+.PHONY: units
+units: ## how exposed the systemd units are: each below 2.0
+	@command -v systemd-analyze >/dev/null || apt-get install -y --no-install-recommends systemd || { apt-get update && apt-get install -y --no-install-recommends systemd; }
+	@for u in $(UNITS); do systemd-analyze security --offline=true --threshold=19 --no-pager $(CURDIR)/deploy/systemd/$$u >$(BIN)/units.out 2>&1 || \
+	  { cat $(BIN)/units.out; exit 1; }; tail -n 1 $(BIN)/units.out | sed 's/^→ //; s/ [^ ]*$$//'; done
+
+VERSION ?= 0.1.0
+DEBARCH := $(shell $(GO) env GOARCH)
+
+.PHONY: deb
+deb: ## Debian packages in bin/deb, tried on a fresh Debian that boots with them: VERSION=0.1.0
+	@command -v debootstrap systemd-nspawn >/dev/null || apt-get install -y --no-install-recommends debootstrap systemd-container || \
+	  { apt-get update && apt-get install -y --no-install-recommends debootstrap systemd-container; }
+	$(BUILD) -ldflags "-s -w" -o $(BIN)/deb/$(DEBARCH)/ ./cmd/cardea ./cmd/cardea-cloud
+	$(BUILD) $(AGENT) -ldflags "-s -w" -o $(BIN)/deb/$(DEBARCH)/ ./cmd/cardea-agent
+	@rm -f $(BIN)/deb/*.deb
+	@for p in agent cloud tool; do ARCH=$(DEBARCH) VERSION=$(VERSION) BIN=$(BIN)/deb/$(DEBARCH) \
+	  $(GO) tool -modfile=tools.mod nfpm package -f deploy/deb/$$p.yaml -p deb -t $(BIN)/deb/ || exit 1; done
+	deploy/deb/check.sh $(BIN)/deb
+
 .PHONY: vectors
 vectors: ## write testdata/wire anew
 	$(GO) test ./internal/wire -run TestVectors -update
