@@ -67,6 +67,12 @@ tools: # tests scan every picture of a code with another program than ours
 	@command -v zbarimg >/dev/null && command -v rsvg-convert >/dev/null || \
 	  apt-get install -y --no-install-recommends zbar-tools librsvg2-bin || { apt-get update && apt-get install -y --no-install-recommends zbar-tools librsvg2-bin; }
 
+.PHONY: languages
+languages: # the programs in the documents are built and run
+	@command -v curl >/dev/null && command -v python3 >/dev/null && command -v gcc >/dev/null && ls /usr/include/*/curl/curl.h >/dev/null 2>&1 || \
+	  apt-get install -y --no-install-recommends curl python3-minimal gcc libc6-dev libcurl4-openssl-dev || \
+	  { apt-get update && apt-get install -y --no-install-recommends curl python3-minimal gcc libc6-dev libcurl4-openssl-dev; }
+
 .PHONY: postgresql
 postgresql: # tests start servers of their own
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || apt-get install -y --no-install-recommends postgresql || \
@@ -81,7 +87,7 @@ FILES := ^TestRestoreToEveryCommit$$
 ON_POSTGRES := CARDEA_DB=postgres $(GO) test -timeout 10m
 
 .PHONY: test
-test: check strace tools postgresql ## check, and all tests with the race detector; DB=postgres: what stands on the database, on PostgreSQL
+test: check strace tools languages postgresql ## check, and all tests with the race detector; DB=postgres: what stands on the database, on PostgreSQL
 ifeq ($(DB),postgres)
 	@$(ON_POSTGRES) -race -json -skip '$(FILES)' $(STORE) | $(GO) run ./internal/ci
 else
@@ -129,6 +135,11 @@ interop: build foreign ## others' clients and server against ours: make interop 
 	@$(BUILD) -o bin/ ./internal/interop
 	@bin/interop $(PEERS)
 
+.PHONY: docs-test
+docs-test: languages ## what stands in the documents: shell, curl, C, Go, Python and every command, run against real programs
+	@$(TEST) -count 1 -v -run '^(TestIntegrate|TestOperate)' ./internal/e2e | grep -E '^( *--- |ok|FAIL|panic|    )'
+	@$(TEST) -count 1 ./cloud/admin ./internal/musts
+
 UNITS := cardea-agent.service cardea-cloud.service
 
 .PHONY: units
@@ -142,7 +153,7 @@ DEBARCH := $(shell $(GO) env GOARCH)
 
 .PHONY: deb
 deb: ## Debian packages in bin/deb, tried on a fresh Debian that boots with them: VERSION=0.1.0
-	@command -v debootstrap systemd-nspawn >/dev/null || apt-get install -y --no-install-recommends debootstrap systemd-container || \
+	@command -v debootstrap >/dev/null && command -v systemd-nspawn >/dev/null || apt-get install -y --no-install-recommends debootstrap systemd-container || \
 	  { apt-get update && apt-get install -y --no-install-recommends debootstrap systemd-container; }
 	$(BUILD) -ldflags "-s -w" -o $(BIN)/deb/$(DEBARCH)/ ./cmd/cardea ./cmd/cardea-cloud
 	$(BUILD) $(AGENT) -ldflags "-s -w" -o $(BIN)/deb/$(DEBARCH)/ ./cmd/cardea-agent
