@@ -3,7 +3,6 @@ package admin
 import (
 	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/ledger"
@@ -27,11 +26,11 @@ func (p place) check(tx *accountdb.Tx, account cardea.AccountID) error {
 	if p.Everywhere {
 		return nil
 	}
-	links, err := tx.Links(account)
+	had, err := tx.HadLink(account, p.Device)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(links, func(l accountdb.Link) bool { return l.Device == p.Device }) {
+	if !had {
 		return web.Errorf(http.StatusNotFound, "unknown_device", "the account has no such device")
 	}
 	return nil

@@ -62,9 +62,6 @@ func (h *Hub) Devices(ctx context.Context, account cardea.AccountID) ([]Device, 
 			return err
 		}
 		for _, link := range links {
-			if link.State == accountdb.LinkClosed {
-				continue
-			}
 			if link, err = h.current(tx, link); err != nil {
 				return err
 			}

@@ -197,16 +197,12 @@ func (h *Hub) tell(ctx context.Context, account cardea.AccountID, attempt int) (
 			return err
 		}
 		for _, link := range links {
-			if link.State == accountdb.LinkClosed {
-				left, err = h.appendLeft(tx, left, link.Device)
-			} else {
-				out, err = h.appendNews(tx, out, link)
-			}
-			if err != nil {
+			if out, err = h.appendNews(tx, out, link); err != nil {
 				return err
 			}
 		}
-		return nil
+		left, err = h.leavers(tx, account)
+		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("tell devices: %w", err)
@@ -246,18 +242,26 @@ func (h *Hub) appendNews(tx *accountdb.Tx, out []outgoing, link accountdb.Link) 
 	return append(out, o), err
 }
 
-// appendLeft adds a device that is connected and has no link any more.
-func (h *Hub) appendLeft(tx *accountdb.Tx, left []cardea.DeviceID, device cardea.DeviceID) ([]cardea.DeviceID, error) {
-	if !h.Pipe.Connected(device) {
-		return left, nil
+// leavers lists the account's devices that are connected and have no link any
+// more, with anybody.
+func (h *Hub) leavers(tx *accountdb.Tx, account cardea.AccountID) (left []cardea.DeviceID, err error) {
+	devices, err := tx.Closed(account)
+	if err != nil {
+		return nil, err
 	}
-	links, err := tx.LinksOfDevice(device)
-	for _, link := range links {
-		if link.State != accountdb.LinkClosed {
-			return left, nil
+	for _, device := range devices {
+		if !h.Pipe.Connected(device) {
+			continue
+		}
+		links, err := tx.LinksOfDevice(device)
+		if err != nil {
+			return nil, err
+		}
+		if len(links) == 0 {
+			left = append(left, device)
 		}
 	}
-	return append(left, device), err
+	return left, nil
 }
 
 func (h *Hub) publishAll(ctx context.Context, out []outgoing) {

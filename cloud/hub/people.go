@@ -31,12 +31,9 @@ func (h *Hub) forEveryone(tx *accountdb.Tx, link accountdb.Link, up cardea.Up, e
 	return h.outdate(tx, link)
 }
 
-// ownerOf is the first of the links that the cloud knows and the device holds.
-// One that has left, and could not say so yet, owns nothing.
+// ownerOf is the first of a device's links that the device holds. One that has left, and could not say so yet, owns nothing.
 func ownerOf(links []accountdb.Link, held []cardea.LinkID) (id cardea.LinkID, ok bool) {
-	first := slices.IndexFunc(links, func(l accountdb.Link) bool {
-		return l.State != accountdb.LinkClosed && slices.Contains(held, l.ID)
-	})
+	first := slices.IndexFunc(links, func(l accountdb.Link) bool { return slices.Contains(held, l.ID) })
 	if first < 0 {
 		return id, false
 	}
@@ -86,7 +83,7 @@ func (h *Hub) outdate(tx *accountdb.Tx, author accountdb.Link) error {
 		return err
 	}
 	for _, link := range links {
-		if link.ID == author.ID || link.State == accountdb.LinkClosed {
+		if link.ID == author.ID {
 			continue
 		}
 		if err := tx.Outdate(link.ID); err != nil {

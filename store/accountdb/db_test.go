@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -250,4 +251,52 @@ func TestErrorsAreTold(t *testing.T) {
 	if !errors.Is(err, accountdb.ErrNotFound) {
 		t.Errorf("unknown link: %v", err)
 	}
+}
+
+// Links that have ended are not listed any more, however many there are. Whose
+// they were is still known.
+func TestEndedLinksAreNotListed(t *testing.T) {
+	db := accountdbtest.Open(t)
+	account, other := accountdbtest.Account(t, db), accountdbtest.Account(t, db)
+	update(t, db, func(tx *accountdb.Tx) error {
+		var open []cardea.LinkID
+		for _, device := range []cardea.DeviceID{"kitchen", "car"} {
+			if err := tx.PutDevice(accountdb.Device{ID: device, PublicKey: []byte("{}"), Kind: "speaker"}); err != nil {
+				return err
+			}
+			for i, state := range []accountdb.LinkState{accountdb.LinkClosed, accountdb.LinkLive, accountdb.LinkClosing, accountdb.LinkClosed} {
+				l := accountdb.Link{ID: cardea.NewID[cardea.LinkID](), Account: account.ID, Device: device, Grant: fmt.Sprint(device, i)}
+				if device == "car" {
+					state = accountdb.LinkClosed
+				}
+				if state != accountdb.LinkClosed {
+					open = append(open, l.ID)
+				}
+				if err := errors.Join(tx.CreateLink(l, [32]byte{1}, "Name"), tx.SetState(l.ID, state, cardea.OrderID{})); err != nil {
+					return err
+				}
+			}
+		}
+		listed := func(what string, links []accountdb.Link, err error, want int) {
+			t.Helper()
+			if err != nil || len(links) != want || slices.ContainsFunc(links, func(l accountdb.Link) bool { return !slices.Contains(open, l.ID) }) {
+				t.Errorf("%s: %d links, want %d: %v", what, len(links), want, err)
+			}
+		}
+		links, err := tx.Links(account.ID)
+		listed("account", links, err, 2)
+		links, err = tx.LinksOfDevice("kitchen")
+		listed("kitchen", links, err, 2)
+		links, err = tx.LinksOfDevice("car")
+		listed("car", links, err, 0)
+		if closed, err := tx.Closed(account.ID); err != nil || !slices.Equal(closed, []cardea.DeviceID{"car", "kitchen"}) {
+			t.Errorf("closed %v, %v", closed, err)
+		}
+		for who, want := range map[cardea.AccountID]bool{account.ID: true, other.ID: false} {
+			if had, err := tx.HadLink(who, "car"); err != nil || had != want {
+				t.Errorf("had %v, %v", had, err)
+			}
+		}
+		return nil
+	})
 }

@@ -155,10 +155,7 @@ func (s Grants) UseDevice(ctx context.Context, device cardea.DeviceID, proofs []
 		if err != nil {
 			return fmt.Errorf("links of device: %w", err)
 		}
-		for _, l := range links {
-			linked = linked || l.State != LinkClosed
-		}
-		if !linked {
+		if linked = len(links) > 0; !linked {
 			return nil // nothing is given, so there is nothing to replay
 		}
 		return tx.useProofs(proofs)

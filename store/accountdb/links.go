@@ -131,18 +131,33 @@ func (tx *Tx) LinkByGrant(grant string) (Link, error) {
 	return one(tx, scanLink, `SELECT `+linkColumns+` FROM links WHERE grant_id = ?`, grant)
 }
 
-// Links lists an account's links, oldest first.
+// Links lists an account's links that are not closed, oldest first.
 func (tx *Tx) Links(account cardea.AccountID) ([]Link, error) {
 	if err := tx.hold(account); err != nil {
 		return nil, err
 	}
-	return list(tx, scanLink, `SELECT `+linkColumns+` FROM links WHERE account = ? ORDER BY links.created, links.id`, account[:])
+	return list(tx, scanLink, `SELECT `+linkColumns+` FROM links WHERE account = ? AND state <> 'closed' ORDER BY links.created, links.id`, account[:])
 }
 
-// LinksOfDevice lists a device's links. They may be of several accounts, which
-// are not held: [Tx.Link] reads one that is to be changed.
+// LinksOfDevice lists a device's links that are not closed, oldest first. They
+// may be of several accounts, which are not held: [Tx.Link] reads one that is to be changed.
 func (tx *Tx) LinksOfDevice(device cardea.DeviceID) ([]Link, error) {
-	return list(tx, scanLink, `SELECT `+linkColumns+` FROM links WHERE device = ? ORDER BY links.created, links.id`, device)
+	return list(tx, scanLink, `SELECT `+linkColumns+` FROM links WHERE device = ? AND state <> 'closed' ORDER BY links.created, links.id`, device)
+}
+
+// Closed lists the devices that an account has, or had, a closed link with.
+func (tx *Tx) Closed(account cardea.AccountID) ([]cardea.DeviceID, error) {
+	return list(tx, func(s scanner) (d cardea.DeviceID, err error) {
+		err = s.Scan(&d)
+		return d, err
+	}, `SELECT DISTINCT device FROM links WHERE account = ? AND state = 'closed' ORDER BY device`, account[:])
+}
+
+// HadLink reports whether an account has, or had, a link with a device.
+func (tx *Tx) HadLink(account cardea.AccountID, device cardea.DeviceID) (bool, error) {
+	var n int
+	err := tx.row(`SELECT COUNT(*) FROM links WHERE account = ? AND device = ?`, account[:], device).Scan(&n)
+	return n > 0, err
 }
 
 // LinkKey opens the key that seals a link's messages.
