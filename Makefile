@@ -82,7 +82,7 @@ postgresql: # tests start servers of their own
 # bubble of testing/synctest has a file there as well; the one that is left out
 # puts files back.
 STORE := ./store/accountdb/... ./cloud/ledger ./cloud/hub ./cloud/token ./pairing/issuer
-FILES := ^TestRestoreToEveryCommit$$
+FILES := ^(TestRestoreToEveryCommit|TestDeniedForEveryoneAfterARestore|TestForgottenListsAreRemembered)$$$$
 # Every test creates a database on the server, and many do it at once.
 ON_POSTGRES := CARDEA_DB=postgres $(GO) test -timeout 10m
 

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -55,9 +56,7 @@ func openPostgres(ctx context.Context, url string) (*postgres, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the address must be like postgres://user@host/name", ErrServer) // err has the password
 	}
-	for name, value := range settings {
-		config.RuntimeParams[name] = value
-	}
+	maps.Copy(config.RuntimeParams, settings)
 	e := &postgres{write: stdlib.OpenDB(*config), read: stdlib.OpenDB(*config)}
 	e.write.SetMaxOpenConns(postgresWriters)
 	e.write.SetMaxIdleConns(postgresWriters)
