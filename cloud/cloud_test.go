@@ -33,11 +33,12 @@ func config(t *testing.T) cloud.Config {
 	}
 }
 
-// start runs a cloud until the test ends or stop is called.
-func start(t *testing.T, c cloud.Config) (stop func()) {
+// launch runs a cloud until the test ends or stop is called. Why it ended before
+// can be had from done, once.
+func launch(t *testing.T, c cloud.Config) (stop func(), done chan error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
+	done = make(chan error, 1)
 	go func() { done <- cloud.Run(ctx, c, quiet()) }()
 	stopped := false
 	stop = func() {
@@ -51,6 +52,13 @@ func start(t *testing.T, c cloud.Config) (stop func()) {
 		}
 	}
 	t.Cleanup(stop)
+	return stop, done
+}
+
+// start runs a cloud as launch does, and waits until it answers.
+func start(t *testing.T, c cloud.Config) (stop func()) {
+	t.Helper()
+	stop, done := launch(t, c)
 	anyone := &http.Client{Transport: dialing(c, &tls.Config{InsecureSkipVerify: true})} // whether it answers, not who
 	address := c.Issuer
 	if c.TLSCert == "" {

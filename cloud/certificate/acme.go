@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -124,7 +125,38 @@ func (a *ACME) certificate(name string) (*tls.Certificate, error) {
 
 // Challenges answers the authority where it asks over plain HTTP, on port 80;
 // next answers everybody else.
-func (a *ACME) Challenges(next http.Handler) http.Handler { return a.manager.HTTPHandler(next) }
+func (a *ACME) Challenges(next http.Handler) http.Handler {
+	answer := a.manager.HTTPHandler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host, _, err := net.SplitHostPort(r.Host); err == nil {
+			r.Host = host // a port before which something passes on to ours
+		}
+		answer.ServeHTTP(w, r)
+	})
+}
+
+// watch tells once a day that a certificate was not renewed. The library does
+// that when a third of its life is left, tries again every hour, and says nothing.
+func (a *ACME) watch(ctx context.Context, name string) {
+	tick := time.NewTicker(24 * time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			cert, err := a.await(ctx, name)
+			if err != nil {
+				a.log.ErrorContext(ctx, "no certificate any more", "name", name, "err", err)
+			} else if left := cert.Leaf.NotAfter.Sub(now); left < cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)/4 {
+				a.log.ErrorContext(ctx, "the certificate was not renewed: "+reachable, "name", name, "ends", cert.Leaf.NotAfter)
+			}
+		}
+	}
+}
+
+// reachable is what an authority needs.
+const reachable = "its name must lead here, and port 443, or port 80 and redirect_listen, must reach this process"
 
 // Run gets a certificate for each name, and keeps at it, until ctx ends. What is
 // held is renewed in time by itself.
@@ -167,10 +199,10 @@ func (a *ACME) obtain(ctx context.Context, name string) {
 			a.have[name] = true
 			a.mu.Unlock()
 			a.log.InfoContext(ctx, "certificate", "name", name, "ends", cert.Leaf.NotAfter)
+			a.watch(ctx, name)
 			return
 		}
-		a.log.ErrorContext(ctx, "no certificate from the ACME authority: its name must lead here, and port 443, or port 80 and redirect_listen, must reach this process",
-			"name", name, "err", err, "again_in", wait)
+		a.log.ErrorContext(ctx, "no certificate from the ACME authority: "+reachable, "name", name, "err", err, "again_in", wait)
 		select {
 		case <-ctx.Done():
 			return
