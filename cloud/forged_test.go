@@ -62,6 +62,8 @@ type forgery struct {
 	sends   func(n int) map[string]string
 	// victim is what the proxy says of an owner at home; nothing without a proxy.
 	victim map[string]string
+	// guesses has passwords tried, which takes its time.
+	guesses bool
 }
 
 // everything is in the headers of a liar who speaks to no proxy.
@@ -87,23 +89,23 @@ func throughProxy(added map[string]string) func(int) map[string]string {
 const real, home = "203.0.113.9", "198.51.1.2"
 
 var forgeries = map[string]forgery{
-	"no proxy":       {nil, "", everything, nil},
-	"past the proxy": {[]string{"192.0.2.1"}, "Forwarded", everything, nil},
+	"no proxy":       {nil, "", everything, nil, true},
+	"past the proxy": {[]string{"192.0.2.1"}, "Forwarded", everything, nil, false},
 	"through the proxy": {
 		[]string{"127.0.0.1"}, "", throughProxy(map[string]string{"X-Forwarded-For": "%s, " + real, "X-Forwarded-Proto": "https"}),
-		map[string]string{"X-Forwarded-For": home, "X-Forwarded-Proto": "https"},
+		map[string]string{"X-Forwarded-For": home, "X-Forwarded-Proto": "https"}, true,
 	},
 	"through two": {
 		[]string{"127.0.0.1", "192.0.2.0/24"}, "", throughProxy(map[string]string{"X-Forwarded-For": "192.0.2.7, %s," + real + ",192.0.2.1", "X-Forwarded-Proto": "https"}),
-		map[string]string{"X-Forwarded-For": home + ", 192.0.2.1"},
+		map[string]string{"X-Forwarded-For": home + ", 192.0.2.1"}, false,
 	},
 	"through one that speaks RFC 7239": {
 		[]string{"127.0.0.1"}, "Forwarded", throughProxy(map[string]string{"Forwarded": "for=%s;proto=http, for=" + real + ";proto=https"}),
-		map[string]string{"Forwarded": "for=" + home + ";proto=https"},
+		map[string]string{"Forwarded": "for=" + home + ";proto=https"}, false,
 	},
 	"a quote that swallows the proxy's word": {
 		[]string{"127.0.0.1"}, "Forwarded", throughProxy(map[string]string{"Forwarded": `for=%s;x=", for=` + real + ";proto=https"}),
-		map[string]string{"Forwarded": "for=" + home + ";proto=https"},
+		map[string]string{"Forwarded": "for=" + home + ";proto=https"}, true,
 	},
 }
 
@@ -119,8 +121,10 @@ func TestForgedForwardedFor(t *testing.T) {
 			start(t, p.Config)
 			l := &liar{RoundTripper: p.web.Transport, headers: test.sends}
 			checkScheme(t, p, l)
-			if n := tries(t, p.Config, l, most); n != burst {
-				t.Errorf("he can try %d passwords at once, want %d", n, burst)
+			if test.guesses {
+				if n := tries(t, p.Config, l, most); n != burst {
+					t.Errorf("he can try %d passwords at once, want %d", n, burst)
+				}
 			}
 			// He asks for a code and sends the link to somebody at home.
 			atHome := &liar{RoundTripper: p.web.Transport, headers: func(int) map[string]string { return test.victim }}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -92,7 +91,9 @@ func TestOverTLS(t *testing.T) {
 func at1970(t *testing.T) (bin string) {
 	t.Helper()
 	dir := t.TempDir()
-	file := filepath.Join(runtime.GOROOT(), "src/time/time.go")
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	must(t, err)
+	file := filepath.Join(strings.TrimSpace(string(root)), "src/time/time.go")
 	text, err := os.ReadFile(file)
 	must(t, err)
 	const reads = "\tsec, nsec, mono := runtimeNow()\n"
