@@ -162,6 +162,16 @@ deb: ## Debian packages in bin/deb, tried on a fresh Debian that boots with them
 	  $(GO) tool -modfile=tools.mod nfpm package -f deploy/deb/$$p.yaml -p deb -t $(BIN)/deb/ || exit 1; done
 	deploy/deb/check.sh $(BIN)/deb
 
+KILLS ?= 10000
+.PHONY: page
+page: ## the page of answers: read after every instruction of its writer, and after KILLS=10000 kills; the C client on five machines
+	@which clang qemu-riscv64-static riscv64-linux-gnu-gcc mipsel-linux-gnu-gcc aarch64-linux-gnu-gcc arm-linux-gnueabihf-gcc >/dev/null || \
+	  apt-get install -y --no-install-recommends gcc libc6-dev clang qemu-user-static \
+	    gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
+	    gcc-mipsel-linux-gnu libc6-dev-mipsel-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
+	@$(BUILD) -o bin/ ./internal/torture/page
+	@bin/page -kills $(KILLS)
+
 .PHONY: vectors
 vectors: ## write testdata/wire anew
 	$(GO) test ./internal/wire -run TestVectors -update

@@ -10,6 +10,9 @@ import (
 // Size is what a page takes, in bytes.
 const Size = 4096
 
+// OwnerOffset is where the kernel notes the agent's death, in bytes.
+const OwnerOffset = 4 * wordOwner
+
 // The layout, in 32-bit words of the machine's own byte order, each written at
 // once: every machine can do that, while some can not write 64 bits so. It is
 // shared with agent/client/c; change both, and magic.

@@ -26,8 +26,8 @@ type robustHead struct {
 	pending uintptr
 }
 
-// ownerOffset is from an entry to its page's word of the owner.
-var ownerOffset = uintptr(os.Getpagesize() + 4*wordOwner)
+// lockOffset is from an entry to its page's word of the owner.
+var lockOffset = uintptr(os.Getpagesize() + OwnerOffset)
 
 // begin ties pages to the calling thread, which must be the goroutine's own.
 func begin() (*life, error) {
@@ -37,7 +37,7 @@ func begin() (*life, error) {
 	}
 	l := &life{tid: uint32(unix.Gettid()), memory: memory}
 	head := l.head()
-	head.next, head.offset = uintptr(unsafe.Pointer(head)), ownerOffset
+	head.next, head.offset = uintptr(unsafe.Pointer(head)), lockOffset
 	if _, _, errno := unix.RawSyscall(unix.SYS_SET_ROBUST_LIST, uintptr(unsafe.Pointer(head)), unsafe.Sizeof(*head), 0); errno != 0 {
 		unix.Munmap(memory)
 		return nil, fmt.Errorf("pages: the kernel keeps no list of robust locks: %w", errno)
