@@ -169,8 +169,8 @@ page: ## the page of answers: read after every instruction of its writer, and af
 	  apt-get install -y --no-install-recommends gcc libc6-dev clang qemu-user-static \
 	    gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
 	    gcc-mipsel-linux-gnu libc6-dev-mipsel-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
-	@$(BUILD) -o bin/ ./internal/torture/page
-	@bin/page -kills $(KILLS)
+	@$(BUILD) -o $(BIN)/ ./internal/torture/page
+	@$(BIN)/page -kills $(KILLS)
 
 .PHONY: vectors
 vectors: ## write testdata/wire anew
