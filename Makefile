@@ -79,10 +79,10 @@ postgresql: # tests start servers of their own
 	  { apt-get update && apt-get install -y --no-install-recommends postgresql; }
 
 # What stands on the database, to be tested on PostgreSQL too. What plays in a
-# bubble of testing/synctest has a file there as well; the one that is left out
-# puts files back.
+# bubble of testing/synctest has a file there as well; those that are left out put
+# files back.
 STORE := ./store/accountdb/... ./cloud/ledger ./cloud/hub ./cloud/token ./pairing/issuer
-FILES := ^(TestRestoreToEveryCommit|TestDeniedForEveryoneAfterARestore|TestForgottenListsAreRemembered)$$$$
+FILES := ^(TestRestoreToEveryCommit|TestDeniedForEveryoneAfterARestore|TestForgottenListsAreRemembered)$$
 # Every test creates a database on the server, and many do it at once.
 ON_POSTGRES := CARDEA_DB=postgres $(GO) test -timeout 10m
 
@@ -104,7 +104,7 @@ fuzz: ## every fuzz test, each for FUZZTIME=10s
 .PHONY: bench
 bench: ## figures beside their goals: decisions, whole processes, what the disk has to bear
 	@{ $(GO) test -run '^$$' -bench '^BenchmarkDecide$$' -benchtime 300ms -count 5 -benchmem . ./agent/gate && \
-	  $(GO) test -run '^$$' -bench . -benchtime 1x ./internal/e2e || echo FAIL; } | $(GO) run ./internal/figures
+	  $(GO) test -run '^$$' -bench . -benchtime 1x ./internal/e2e || echo FAIL; } | $(GO) run ./internal/figures testdata/figures.txt
 
 .PHONY: vm
 vm: build ## an agent in a virtual machine in 1970: suspend, pause, power cuts; apt installs what is missing

@@ -3,7 +3,10 @@
 // Above 1.00 a goal is missed, which is shown and is no failure: figures depend
 // on the machine and on who else uses it.
 //
-//	go test -run '^$' -bench . -benchmem ./... | go run ./internal/figures
+// With a file of the figures that were measured first, each stands beside how
+// much of that it is, and what has become worse by more than a fifth is marked.
+//
+//	go test -run '^$' -bench . -benchmem ./... | go run ./internal/figures testdata/figures.txt
 package main
 
 import (
@@ -18,10 +21,26 @@ import (
 )
 
 func main() {
-	if err := run(os.Stdin, os.Stdout); err != nil {
+	if err := compare(os.Args[1:], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "figures:", err)
 		os.Exit(1)
 	}
+}
+
+// compare is main without the process around it.
+func compare(args []string, in io.Reader, out io.Writer) error {
+	first := figures{}
+	if len(args) > 0 {
+		file, err := os.Open(args[0])
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if first, err = readFirst(file); err != nil {
+			return fmt.Errorf("%s: %w", args[0], err)
+		}
+	}
+	return run(in, first, out)
 }
 
 // A row is one line of the table: a metric of a benchmark, and the highest value
@@ -64,12 +83,12 @@ var rows = []row{
 // figures are the metrics of each benchmark, by package and name.
 type figures map[string]map[string]float64
 
-func run(in io.Reader, out io.Writer) error {
+func run(in io.Reader, first figures, out io.Writer) error {
 	found, err := read(in, out)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n  %-38s %12s %12s %10s %8s\n", "", "p50 or mean", "p99", "goal", "of it")
+	fmt.Fprintf(out, "\n  %-38s %12s %12s %10s %8s   %s\n", "", "p50 or mean", "p99", "goal", "of it", "of the first")
 	missing := 0
 	for _, r := range rows {
 		metrics, ok := found[r.benchmark]
@@ -83,7 +102,8 @@ func run(in io.Reader, out io.Writer) error {
 		if v, ok := metrics[r.tail]; ok {
 			tail = r.text(v)
 		}
-		fmt.Fprintf(out, "  %-38s %12s %12s %10s %8s\n", r.what, r.text(value), tail, r.goalText(), r.ratio(value))
+		line := fmt.Sprintf("  %-38s %12s %12s %10s %8s   %s", r.what, r.text(value), tail, r.goalText(), r.ratio(value), first.beside(r, metrics))
+		fmt.Fprintln(out, strings.TrimRight(line, " "))
 	}
 	fmt.Fprintln(out)
 	if missing == len(rows) {
@@ -114,6 +134,54 @@ func (r row) ratio(v float64) string {
 		return "missed"
 	}
 	return "met"
+}
+
+// worse is how much more than the first a figure may be without a mark.
+const worse = 1.2
+
+// beside is how much of the first figures a row's are.
+func (f figures) beside(r row, metrics map[string]float64) string {
+	var ratios []string
+	mark := ""
+	for _, unit := range []string{r.unit, r.tail} {
+		was, known := f[r.benchmark][unit]
+		is, measured := metrics[unit]
+		switch {
+		case !known || !measured:
+		case was > 0:
+			ratios = append(ratios, strconv.FormatFloat(is/was, 'f', 2, 64))
+		case is == was:
+			ratios = append(ratios, "same")
+		default:
+			ratios = append(ratios, "more")
+		}
+		if known && measured && is > was*worse {
+			mark = "  worse"
+		}
+	}
+	return strings.Join(ratios, ", p99 ") + mark
+}
+
+// readFirst reads lines of a benchmark, a unit and a value. What follows # is for
+// people.
+func readFirst(in io.Reader) (figures, error) {
+	first := figures{}
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		words := strings.Fields(text)
+		if len(words) == 0 {
+			continue
+		}
+		if len(words) != 3 {
+			return nil, fmt.Errorf("line %q is not a benchmark, a unit and a value", text)
+		}
+		if _, err := strconv.ParseFloat(words[2], 64); err != nil {
+			return nil, fmt.Errorf("line %q: %w", text, err)
+		}
+		first.add(words[0], words[2]+" "+words[1])
+	}
+	return first, lines.Err()
 }
 
 var measured = regexp.MustCompile(`^Benchmark(\S*?)(?:-\d+)?\s+\d+\s+(.*)$`)

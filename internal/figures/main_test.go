@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -31,7 +33,7 @@ func lines(table string) (all []string) {
 
 func TestTable(t *testing.T) {
 	var out strings.Builder
-	if err := run(strings.NewReader(printed), &out); err != nil {
+	if err := run(strings.NewReader(printed), nil, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -50,10 +52,75 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// What was measured first stands beside it, and what has become worse by more than
+// a fifth is marked.
+func TestBesideTheFirst(t *testing.T) {
+	const first = `# some machine
+.Decide  ns/op  24.4  # nearly a fifth less
+.Decide  allocs/op 0
+internal/e2e.Withdraw p50-ms 2.5
+internal/e2e.Withdraw p99-ms 2.5
+internal/e2e.WithdrawCost disk-B 4096
+internal/e2e.Idle disk-B/min 0
+internal/e2e.Gone p50-ms 1
+`
+	path := filepath.Join(t.TempDir(), "figures.txt")
+	if err := os.WriteFile(path, []byte(first), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := compare([]string{path}, strings.NewReader(printed), &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"cardea.Decide 29 ns 50 ns 0.58 1.20",
+		"withdrawal to its return 1.25 ms 3.10 ms 5 ms 0.25 0.50, p99 1.24 worse",
+		"written until a withdrawal returns 8192 B 4096 B 2.00 2.00 worse",
+		"allocations 0 0 met same",
+		"written per idle minute 4096 B 0 B missed more worse",
+		"of it not its program's text 2.9 MB",
+	} {
+		if !slices.Contains(lines(out.String()), want) {
+			t.Errorf("no line %q in\n%s", want, &out)
+		}
+	}
+}
+
+func TestFirstFiguresThatCanNotBeRead(t *testing.T) {
+	if err := compare([]string{filepath.Join(t.TempDir(), "none")}, strings.NewReader(printed), new(strings.Builder)); err == nil {
+		t.Error("a file that is not there")
+	}
+	for _, bad := range []string{"Decide 3", "Decide ns/op many", "a b 1 2"} {
+		if _, err := readFirst(strings.NewReader(bad)); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+// The file that is shipped is of rows there are.
+func TestShippedFirstFigures(t *testing.T) {
+	file, err := os.Open("../../testdata/figures.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	first, err := readFirst(file)
+	if err != nil || len(first) == 0 {
+		t.Fatal(len(first), err)
+	}
+	for benchmark, units := range first {
+		for unit := range units {
+			if !slices.ContainsFunc(rows, func(r row) bool { return r.benchmark == benchmark && (r.unit == unit || r.tail == unit) }) {
+				t.Errorf("no row of %s in %s", benchmark, unit)
+			}
+		}
+	}
+}
+
 // A table of nothing, and one of benchmarks that broke, are failures.
 func TestNothingAndFailure(t *testing.T) {
 	for _, bad := range []string{"", "PASS\n", printed + "--- FAIL: BenchmarkX\n", "FAIL\tgithub.com/cardea-id/cardea [build failed]\n"} {
-		if err := run(strings.NewReader(bad), new(strings.Builder)); err == nil {
+		if err := run(strings.NewReader(bad), nil, new(strings.Builder)); err == nil {
 			t.Errorf("%q makes a table", bad)
 		}
 	}
@@ -75,7 +142,7 @@ func TestRowsAreDistinct(t *testing.T) {
 func TestFailureIsPassedOn(t *testing.T) {
 	var out strings.Builder
 	const said = "--- FAIL: BenchmarkX\n    cost_test.go:1: exec: \"strace\": executable file not found in $PATH\nFAIL\n"
-	if err := run(strings.NewReader(printed+said), &out); err == nil || !strings.Contains(out.String(), "strace") {
+	if err := run(strings.NewReader(printed+said), nil, &out); err == nil || !strings.Contains(out.String(), "strace") {
 		t.Errorf("%v: %s", err, &out)
 	}
 }
