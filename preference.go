@@ -172,6 +172,13 @@ func (d PreferenceDef) Settles(stands *Setting, e Entry) bool {
 	return stands == nil || saw(e, stands.Entry) || d.Privacy && e.Value == d.Protective
 }
 
+// Overlooks reports whether e takes protection back without having seen each of
+// the others, which were set at the same scope: one of two that protect at once
+// replaces the other, and who has seen the one that stands need not know of both.
+func (d PreferenceDef) Overlooks(others []Entry, e Entry) bool {
+	return d.Privacy && e.Value != d.Protective && slices.ContainsFunc(others, func(o Entry) bool { return !saw(e, o) })
+}
+
 // Resolve picks what a device is told: its own setting before the account's,
 // before the default; of a privacy preference the protective value if either
 // scope has it. A value that was erased, or that the definition no longer takes,

@@ -246,7 +246,11 @@ func (l *Ledger) prefer(tx *accountdb.Tx, account cardea.AccountID, e cardea.Ent
 	if err != nil {
 		return e, err
 	}
-	if !def.Settles(stands, e) {
+	since, err := tx.Settings(account, e.Preference, e.Scope, e.Base.Seq)
+	if err != nil {
+		return e, err
+	}
+	if !def.Settles(stands, e) || def.Overlooks(since, e) {
 		return e, &RejectedError{cardea.RejectedConflict}
 	}
 	if e, err = tx.Append(account, e); err != nil {

@@ -147,6 +147,46 @@ func TestEventIsOneDecision(t *testing.T) {
 	}
 }
 
+// Two protect at once, and a device takes back what it said itself, without having
+// heard of the other: in no order is the other one's protection gone.
+func TestProtectionNobodyHasSeenStays(t *testing.T) {
+	kitchen := cardea.Scope{Device: cardea.DeviceID(strings.Repeat("A", 43))}
+	for _, order := range [][]string{{"said", "unheard", "back"}, {"unheard", "said", "back"}, {"said", "back", "unheard"}} {
+		d := newDesk(t)
+		log, base := cardea.NewID[cardea.LogID](), d.page().Head
+		for _, what := range order {
+			p := ledger.Proposal{
+				Decision: cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActPrefer, Preference: "microphone_off", Value: "true", Base: base},
+				Channel:  cardea.ChannelDevice, Scope: kitchen, Log: log, N: 1,
+			}
+			switch what {
+			case "unheard":
+				p.Channel, p.Log, p.N = cardea.ChannelPortal, cardea.LogID{}, 0
+			case "back":
+				p.Value, p.N = "false", 2
+			}
+			err := d.ledger.DB.Update(t.Context(), func(tx *accountdb.Tx) error {
+				_, err := d.ledger.Take(tx, d.account.ID, p)
+				return err
+			})
+			rejected, _ := errors.AsType[*ledger.RejectedError](err)
+			if err != nil && (what != "back" || rejected == nil || rejected.Reason != cardea.RejectedConflict) {
+				t.Fatalf("%v: %s: %v", order, what, err)
+			}
+		}
+		err := d.ledger.DB.View(t.Context(), func(tx *accountdb.Tx) error {
+			stands, err := tx.Setting(d.account.ID, "microphone_off", kitchen)
+			if err == nil && stands.Value != "true" {
+				t.Errorf("%v: the microphone is off: %s", order, stands.Value)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestWhoMayGrantWhat(t *testing.T) {
 	d := newDesk(t)
 	here := cardea.Scope{Device: cardea.DeviceID(strings.Repeat("A", 43))}

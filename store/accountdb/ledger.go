@@ -178,6 +178,13 @@ func (tx *Tx) Setting(account cardea.AccountID, key cardea.PreferenceKey, scope 
 	return &cardea.Setting{Value: value, Entry: e}, nil
 }
 
+// Settings reads all that was set of a preference at a scope after seq, in order,
+// without values.
+func (tx *Tx) Settings(account cardea.AccountID, key cardea.PreferenceKey, scope cardea.Scope, seq uint64) ([]cardea.Entry, error) {
+	return list(tx, scanEntry, `SELECT `+ledgerColumns+` FROM ledger
+		WHERE account = ? AND seq > ? AND act = 'prefer' AND preference = ? AND device = ? ORDER BY seq`, account[:], seq, key, scope.Device)
+}
+
 // value opens an entry's value and checks it against the chain's commitment.
 func (tx *Tx) value(account cardea.AccountID, e cardea.Entry) (cardea.Value, error) {
 	var salt, sealed []byte
