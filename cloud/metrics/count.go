@@ -27,7 +27,20 @@ const (
 	Redeemed = "redeemed"
 )
 
+// What a report may be answered with.
+const (
+	Statement = "statement"
+	Renewal   = "renewal"
+	Closed    = "closed"  // the last word to a device that has left
+	Recover   = "recover" // the question what the device holds
+)
+
 var (
+	answers    = []string{Statement, Renewal, Closed, Recover}
+	rejections = []cardea.Rejected{
+		cardea.RejectedBase, cardea.RejectedConfirm, cardea.RejectedNotice, cardea.RejectedConflict,
+		cardea.RejectedUnknown, cardea.RejectedValue, cardea.RejectedTooBig,
+	}
 	reasons = []string{Malformed, Signature, Clock, Unknown, Fault}
 	grants  = []string{Started, Approved, Denied, Redeemed}
 )

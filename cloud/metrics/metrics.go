@@ -75,6 +75,19 @@ func (m *Metrics) zero() {
 	for _, event := range grants {
 		m.grants.WithLabelValues(event)
 	}
+	for _, with := range answers {
+		m.answers.WithLabelValues(with)
+	}
+	for _, reason := range rejections {
+		m.rejected.WithLabelValues(string(reason))
+	}
+	for _, reason := range cardea.Reasons {
+		verdict := cardea.Deny
+		if reason == cardea.ReasonGranted {
+			verdict = cardea.Allow
+		}
+		m.decisions.WithLabelValues(string(verdict), string(reason))
+	}
 	for _, class := range []cardea.Class{cardea.ClassA, cardea.ClassB, cardea.ClassC, cardea.ClassL} {
 		m.lapsed.WithLabelValues(string(class))
 	}

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs the packages in $1 on a fresh Debian, boots it with systemd, and has
-# what was installed do its work under its units. Needs root and debootstrap.
+# Boots a fresh Debian with systemd and runs on it, as they stand there, the
+# commands of docs/operate.md that install the packages in $1; then looks whether
+# what was installed does its work under its units. Needs root and debootstrap.
 set -e
 debs=$1
 base=$debs/debian
@@ -12,22 +13,24 @@ base=$debs/debian
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 cp -a "$base/." "$root"
-cp "$debs"/*.deb "$root/tmp/"
-chroot "$root" sh -c 'dpkg -i /tmp/*.deb' >"$debs/install.log" 2>&1 || { cat "$debs/install.log"; exit 1; }
-cp deploy/deb/inside.sh "$root/inside.sh"
+mkdir "$root/work"
+cp "$debs"/*.deb "$root/work/"
+cp deploy/deb/inside.sh "$root/work/"
+awk '/^## /{on=($0=="## On Debian")} on&&/^```sh$/{block=1;next} /^```$/{block=0} on&&block' docs/operate.md >"$root/work/documented.sh"
 cat >"$root/etc/systemd/system/inside.service" <<EOF
 [Unit]
-After=cardea-agent.socket
+After=multi-user.target
 [Service]
 Type=oneshot
-ExecStart=/bin/bash /inside.sh
-StandardOutput=file:/inside.out
-StandardError=file:/inside.out
-ExecStopPost=/bin/systemctl poweroff
+WorkingDirectory=/work
+ExecStart=/bin/bash inside.sh
+StandardOutput=file:/work/out
+StandardError=file:/work/out
+ExecStopPost=/bin/systemctl --no-block poweroff
 [Install]
-WantedBy=multi-user.target
+WantedBy=default.target
 EOF
 chroot "$root" systemctl enable --quiet inside.service
 timeout 300 systemd-nspawn --register=no --keep-unit -q -D "$root" -b --console=pipe </dev/null >"$debs/boot.log" 2>&1 || true
-cat "$root/inside.out"
-tail -n 1 "$root/inside.out" | grep -q '^every step worked$'
+cat "$root/work/out"
+tail -n 1 "$root/work/out" | grep -q '^every step worked$'
