@@ -6,8 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,7 +29,9 @@ func answered(t *testing.T, method, address, key string, form url.Values) (out m
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Authorization", "Bearer "+key)
+	if key != "" {
+		r.Header.Set("Authorization", "Bearer "+key)
+	}
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -161,5 +167,61 @@ func TestResourceServersAreChecked(t *testing.T) {
 		if err := cloud.Run(t.Context(), c, quiet()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q in it", err, want)
 		}
+	}
+}
+
+// What is used of curl there.
+var (
+	shBlock  = regexp.MustCompile("(?s)```sh\n(curl [^`]*/oauth/[^`]*)```")
+	shHeader = regexp.MustCompile(`-H "Authorization: Bearer ([^"]+)"`)
+	shField  = regexp.MustCompile(`-d (\w+)="?([^"\s]+)"?`)
+)
+
+// The examples of docs/brand-api.md, as curl would send them.
+func TestTokenExamples(t *testing.T) {
+	text, err := os.ReadFile("../docs/brand-api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := shBlock.FindAllStringSubmatch(string(text), -1)
+	if len(examples) != 2 {
+		t.Fatalf("%d examples, want one that asks and one that revokes", len(examples))
+	}
+	sum := sha256.Sum256([]byte("the API's"))
+	c := config(t)
+	c.Clients = []cloud.Client{{ID: "tv-app", Bearer: true}}
+	c.ResourceServers = []cloud.ResourceServer{{Name: "music", SHA256: hex.EncodeToString(sum[:])}}
+	start(t, c)
+	tokens := pairWith(t, c, &pairing.Client{Issuer: c.Issuer, ClientID: "tv-app"})
+	run := func(line string) (out map[string]any) {
+		t.Helper()
+		fill := strings.NewReplacer("$CARDEA", c.Issuer, "$API_KEY", "the API's",
+			"$TOKEN", tokens.AccessToken.Reveal(), "$REFRESH_TOKEN", tokens.RefreshToken.Reveal())
+		key, form := "", url.Values{}
+		for _, m := range shHeader.FindAllStringSubmatch(line, -1) {
+			key = fill.Replace(m[1])
+		}
+		for _, m := range shField.FindAllStringSubmatch(line, -1) {
+			form.Set(m[1], fill.Replace(m[2]))
+		}
+		address, _, _ := strings.Cut(strings.TrimPrefix(line, `curl -sS "`), `"`)
+		return answered(t, http.MethodPost, fill.Replace(address), key, form)
+	}
+	_, shown, _ := strings.Cut(string(text), examples[0][0])
+	_, shown, _ = strings.Cut(shown, "```json\n")
+	shown, _, _ = strings.Cut(shown, "```")
+	var want map[string]any
+	if err := json.Unmarshal([]byte(shown), &want); err != nil {
+		t.Fatal(err)
+	}
+	got := run(examples[0][1])
+	if !slices.Equal(slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want))) || got["active"] != true || got["client_id"] != "tv-app" {
+		t.Errorf("answered %v, shown %v", got, want)
+	}
+	if got := run(examples[1][1]); len(got) != 0 {
+		t.Errorf("revoked: %v", got)
+	}
+	if got := run(examples[0][1]); len(got) != 1 || got["active"] != false {
+		t.Errorf("after that: %v", got)
 	}
 }
