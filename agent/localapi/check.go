@@ -126,7 +126,7 @@ func (s *Server) checkToken() client.Finding {
 	if !held {
 		return ok("token", "none at hand: one is fetched when it is asked for")
 	}
-	f := ok("token", fmt.Sprintf("fetched %s ago, counts %s more", age.Round(time.Second), left.Round(time.Second)))
+	f := ok("token", fmt.Sprintf("fetched %s ago, counts %s more", span(age), span(left)))
 	f.Figures = map[string]int64{"age_s": int64(age.Seconds()), "left_s": int64(left.Seconds())}
 	return f
 }
@@ -161,7 +161,7 @@ func leases(left map[cardea.Class]time.Duration, lapsed map[cardea.Class]int) cl
 	for _, class := range []cardea.Class{cardea.ClassA, cardea.ClassB, cardea.ClassC, cardea.ClassL} {
 		name := strings.ToLower(string(class))
 		if d, ok := left[class]; ok {
-			words = append(words, fmt.Sprintf("%s %s", class, d.Round(time.Second)))
+			words = append(words, fmt.Sprintf("%s %s", class, span(d)))
 			figures["class_"+name+"_left_s"] = int64(d.Seconds())
 		}
 		if n := lapsed[class]; n > 0 {
@@ -179,6 +179,17 @@ func leases(left map[cardea.Class]time.Duration, lapsed map[cardea.Class]int) cl
 	}
 	f.Figures = figures
 	return f
+}
+
+// span is a time as a person says it.
+func span(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	}
+	return fmt.Sprintf("%d h %02d min", int(d.Hours()), int(d.Minutes())%60)
 }
 
 // checkJournal tells whether what is decided here is kept as it should be.

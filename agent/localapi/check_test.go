@@ -94,7 +94,7 @@ func TestCheck(t *testing.T) {
 	if f := finding(t, h, "token"); f.Figures["age_s"] != 180 || f.Figures["left_s"] != 420 {
 		t.Errorf("%+v", f)
 	}
-	if f := finding(t, h, "leases"); f.Found != "C 1h0m0s" || f.Figures["class_c_left_s"] != 3600 {
+	if f := finding(t, h, "leases"); f.Found != "C 60 min" || f.Figures["class_c_left_s"] != 3600 {
 		t.Errorf("%+v", f)
 	}
 	h.change(func() { h.now = cardea.Now{} })

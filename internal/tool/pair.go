@@ -47,7 +47,7 @@ type pairing struct {
 	live            bool // what was printed can be replaced
 
 	shown string // the code on the screen
-	lines int    // below the picture, to be replaced
+	line  string // below the picture, to be replaced
 }
 
 // look is how often the agent is asked. The countdown goes by seconds.
@@ -126,7 +126,6 @@ func (p *pairing) show(ctx context.Context, now client.Pairing) error {
 	if p.json || !p.live {
 		return nil
 	}
-	p.wipe()
 	p.below(now)
 	return nil
 }
@@ -147,7 +146,7 @@ func (p *pairing) showCode(ctx context.Context, now client.Pairing) error {
 	if again && p.live {
 		p.wipe()
 		// The picture is as tall as the one before it: both are of one address.
-		fmt.Fprintf(p.Out, "\x1b[%dA\x1b[J", strings.Count(picture, "\n")+6)
+		fmt.Fprintf(p.Out, "\x1b[%dA\x1b[J", strings.Count(picture, "\n")+around)
 	}
 	p.gap()
 	for line := range strings.Lines(picture) {
@@ -157,9 +156,12 @@ func (p *pairing) showCode(ctx context.Context, now client.Pairing) error {
 	p.say("%s", p.style.bold("Scan it with your phone"))
 	p.say("or open %s", printable(now.VerificationURI))
 	p.say("and type %s", p.style.bold(now.UserCode))
-	p.gap()
 	return nil
 }
+
+// around is how many lines stand around a picture. With them and the countdown a
+// small code fits the 24 lines of a terminal.
+const around = 5
 
 func (p *pairing) picture(now client.Pairing) (string, error) {
 	if p.style.on {
@@ -202,15 +204,19 @@ func (p *pairing) below(now client.Pairing) {
 	if now.Problem != "" {
 		text += "   " + p.style.slow(printable(now.Problem))
 	}
+	if text == p.line {
+		return // a terminal that is written to all the time flickers
+	}
+	p.wipe()
 	p.say("%s", text)
-	p.lines = 1
+	p.line = text
 }
 
 // wipe takes back what below printed.
 func (p *pairing) wipe() {
-	if p.lines > 0 {
-		fmt.Fprintf(p.Out, "\x1b[%dA\x1b[J", p.lines)
-		p.lines = 0
+	if p.line != "" {
+		fmt.Fprint(p.Out, "\x1b[1A\x1b[J")
+		p.line = ""
 	}
 }
 

@@ -70,12 +70,12 @@ func (c *call) consentChanges(before, now []client.Consent) (lines []string) {
 		old, known := was[x.Key]
 		delete(was, x.Key)
 		if text := standing(x); !known || text != old {
-			lines = append(lines, fmt.Sprintf("%s %s  %s", c.style.mark(x.Verdict), c.style.bold(string(x.Key)), text))
+			lines = append(lines, c.change(c.style.mark(x.Verdict), string(x.Key), text))
 		}
 	}
 	for _, x := range before {
 		if _, gone := was[x.Key]; gone {
-			lines = append(lines, fmt.Sprintf("%s %s  is asked no more", c.style.faint("○"), c.style.bold(string(x.Key))))
+			lines = append(lines, c.change(c.style.mark(cardea.Deny), string(x.Key), "is asked no more"))
 		}
 	}
 	return lines
@@ -89,14 +89,19 @@ func (c *call) preferenceChanges(before, now []client.Preference) (lines []strin
 	for _, p := range now {
 		value := plainValue(p.Value)
 		if old, known := was[p.Key]; !known || old != value {
-			lines = append(lines, fmt.Sprintf("%s %s  %s", c.style.faint("=") /* a value, and no verdict */, c.style.bold(string(p.Key)), value))
+			lines = append(lines, c.change(c.style.faint("="), string(p.Key), value))
 		}
 		delete(was, p.Key)
 	}
 	for _, p := range before {
 		if _, gone := was[p.Key]; gone {
-			lines = append(lines, fmt.Sprintf("%s %s  can not be set any more", c.style.faint("="), c.style.bold(string(p.Key))))
+			lines = append(lines, c.change(c.style.faint("="), string(p.Key), "can not be set any more"))
 		}
 	}
 	return lines
+}
+
+// change is one line: a sign, what it is about, and what that is now.
+func (c *call) change(sign, about, now string) string {
+	return fmt.Sprintf("%s %s  %s", sign, c.style.bold(fmt.Sprintf("%-30s", about)), now)
 }
