@@ -37,7 +37,7 @@ func newBook(ctx context.Context, s *stage.Stage, phone *owner.Owner, name strin
 	key := jose.GenerateKey()
 	b := &book{signer: key.Signer(), id: cardea.DeviceID(jose.Thumbprint(key.Public())), log: cardea.NewLog()}
 	rand.Read(b.boot[:])
-	c := &pairing.Client{Issuer: s.URL, ClientID: "cardea-agent", Signer: b.signer}
+	c := &pairing.Client{Issuer: s.URL, ClientID: "cardea-agent", Signer: b.signer, HTTP: &http.Client{Transport: s.Transport()}}
 	tokens, err := b.pair(ctx, c, phone, name)
 	if err != nil {
 		return nil, err

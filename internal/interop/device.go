@@ -79,7 +79,7 @@ func (h *house) everything(ctx context.Context, email string, make func(context.
 
 // register makes an account and signs its owner's phone in.
 func register(ctx context.Context, s *stage.Stage, email string) (*owner.Owner, error) {
-	phone := owner.New(nil)
+	phone := owner.New(s.Transport())
 	if err := phone.Open(ctx, s.URL+"/register"); err != nil {
 		return nil, err
 	}

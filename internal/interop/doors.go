@@ -23,6 +23,7 @@ func (m *mqtt) doors() ([]trick, error) {
 		return nil, err
 	}
 	tricks := []trick{
+		{"connects without TLS", m.openly},
 		{"connects by MQTT 5", m.refused(eve, own, "-V", "mqttv5")},
 		{"connects by MQTT 3.1", m.refused(eve, own, "-V", "mqttv31")},
 	}
@@ -46,7 +47,7 @@ func (m *mqtt) doors() ([]trick, error) {
 // refused expects the door to stay shut, and reads in the cloud's log why.
 func (m *mqtt) refused(user, password string, more ...string) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
-		v := visitor{broker: m.cloud.MQTT, user: user, password: password}
+		v := visitor{broker: m.cloud.MQTT, user: user, password: password, ca: m.cloud.CAFile}
 		args := v.args(append(more, append(format, "-E", "-W", briefly, "-t", wire.DownTopic(m.eve.id))...)...)
 		before := m.log()
 		o := attempt(ctx, 10*time.Second, "mosquitto_sub", nil, args...)
@@ -87,6 +88,17 @@ func (m *mqtt) letIn(ctx context.Context) (string, error) {
 		return o.text, errors.New("it was not let in")
 	}
 	return "", nil
+}
+
+// openly shows its token to the network, or would.
+func (m *mqtt) openly(ctx context.Context) (string, error) {
+	v := m.as(m.eve)
+	v.ca = ""
+	o := attempt(ctx, 5*time.Second, "mosquitto_sub", nil, v.args(append(format, "-E", "-W", briefly, "-t", wire.DownTopic(m.eve.id))...)...)
+	if strings.Contains(o.text, "Subscribed") {
+		return o.text, errors.New("it was let in")
+	}
+	return o.text, nil
 }
 
 // altered changes the first letter of a JWT's signature.

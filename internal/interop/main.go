@@ -8,7 +8,8 @@
 // connect to the broker, honest and hostile. Each peer's version is printed, and
 // one line for each thing that was tried. It fails if one of them fails.
 //
-// Nothing in the product knows these peers: what they need is in the standards,
+// The cloud speaks TLS only, by an authority that each peer is given in its own
+// way. Nothing in the product knows these peers: what they need is in the standards,
 // or in the configuration any operator could write.
 package main
 
@@ -143,7 +144,7 @@ func (h *house) start(ctx context.Context, name, life string) (*stage.Stage, err
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
-	return stage.Start(ctx, stage.Config{Bin: h.bin, Dir: dir, Catalogue: h.catalogue, Clients: clients, CodeLife: life})
+	return stage.Start(ctx, stage.Config{Bin: h.bin, Dir: dir, Catalogue: h.catalogue, Clients: clients, CodeLife: life, TLS: true})
 }
 
 func (h *house) logs() string {

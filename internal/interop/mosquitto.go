@@ -84,7 +84,7 @@ func (m *mqtt) setUp(ctx context.Context) (err error) {
 
 // as is a device that connects as it should.
 func (m *mqtt) as(b *book) visitor {
-	return visitor{broker: m.cloud.MQTT, user: string(b.id), password: b.token.Reveal()}
+	return visitor{broker: m.cloud.MQTT, user: string(b.id), password: b.token.Reveal(), ca: m.cloud.CAFile}
 }
 
 // mint makes a token that has expired, with the cloud's own key: nobody waits a

@@ -22,6 +22,7 @@ type visitor struct {
 	user     string
 	password string
 	id       string // client id; empty: the program's own
+	ca       string // file with the authority to trust; empty: without TLS
 }
 
 // args are what mosquitto_sub and mosquitto_pub are started with.
@@ -31,6 +32,9 @@ func (v visitor) args(more ...string) []string {
 		panic(err) // the stage made it
 	}
 	args := []string{"-d", "-h", host, "-p", port, "-u", v.user, "-P", v.password}
+	if v.ca != "" {
+		args = append(args, "--cafile", v.ca)
+	}
 	if v.id != "" {
 		args = append(args, "-i", v.id)
 	}

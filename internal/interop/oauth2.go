@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ import (
 func playOAuth2(ctx context.Context, h *house) error {
 	h.peer("golang.org/x/oauth2", linked("golang.org/x/oauth2")+", a bearer")
 	return h.everything(ctx, "oauth2@example.com", func(_ context.Context, s *stage.Stage) (device, error) {
-		return &goDevice{config: oauth2.Config{ClientID: "tv-app", Scopes: []string{"profile"}, Endpoint: oauth2.Endpoint{
+		return &goDevice{http: &http.Client{Transport: s.Transport()}, config: oauth2.Config{ClientID: "tv-app", Scopes: []string{"profile"}, Endpoint: oauth2.Endpoint{
 			DeviceAuthURL: s.URL + "/oauth/device_authorization", TokenURL: s.URL + "/oauth/token",
 		}}}, nil
 	})
@@ -40,14 +41,20 @@ func linked(module string) string {
 
 // A goDevice is a device that uses golang.org/x/oauth2.
 type goDevice struct {
+	http   *http.Client
 	config oauth2.Config
 	code   *oauth2.DeviceAuthResponse
 	token  *oauth2.Token
 }
 
+// over is how the library is told which authority to trust.
+func (d *goDevice) over(ctx context.Context) context.Context {
+	return context.WithValue(ctx, oauth2.HTTPClient, d.http)
+}
+
 func (d *goDevice) start(ctx context.Context) (shown, error) {
 	var err error
-	if d.code, err = d.config.DeviceAuth(ctx); err != nil {
+	if d.code, err = d.config.DeviceAuth(d.over(ctx)); err != nil {
 		return shown{}, err
 	}
 	s := shown{d.code.UserCode, d.code.VerificationURIComplete}
@@ -56,14 +63,14 @@ func (d *goDevice) start(ctx context.Context) (shown, error) {
 }
 
 func (d *goDevice) poll(ctx context.Context) (tokens, error) {
-	t, err := d.config.DeviceAccessToken(ctx, d.code)
+	t, err := d.config.DeviceAccessToken(d.over(ctx), d.code)
 	return d.keep(t, err)
 }
 
 func (d *goDevice) refresh(ctx context.Context) (tokens, error) {
 	old := *d.token
 	old.Expiry = time.Now().Add(-time.Minute)
-	t, err := d.config.TokenSource(ctx, &old).Token()
+	t, err := d.config.TokenSource(d.over(ctx), &old).Token()
 	if err == nil && (t.AccessToken == old.AccessToken || t.RefreshToken == old.RefreshToken) {
 		err = errors.New("nothing is new")
 	}

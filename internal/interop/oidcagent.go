@@ -39,6 +39,7 @@ func playOIDCAgent(ctx context.Context, h *house) error {
 // A keyring is an oidc-agent of its own, with one account in it.
 type keyring struct {
 	issuer string
+	ca     string
 	env    []string
 	agent  *exec.Cmd
 	gen    *exec.Cmd
@@ -51,7 +52,7 @@ func (h *house) keyring(ctx context.Context, s *stage.Stage, name string) (*keyr
 		return nil, err
 	}
 	socket := filepath.Join(dir, "sock")
-	k := &keyring{issuer: s.URL, env: append(os.Environ(), "OIDC_CONFIG_DIR="+dir, "OIDC_SOCK="+socket, "OIDC_ENCRYPTION_PW=nobody reads this")}
+	k := &keyring{issuer: s.URL, ca: s.CAFile, env: append(os.Environ(), "OIDC_CONFIG_DIR="+dir, "OIDC_SOCK="+socket, "OIDC_ENCRYPTION_PW=nobody reads this")}
 	// It takes itself apart into two processes, so it has a group to be ended by.
 	k.agent = exec.CommandContext(ctx, "oidc-agent", "--console", "--quiet", "--no-autoreauthenticate", "-a", socket)
 	k.agent.Env, k.agent.SysProcAttr = k.env, &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
@@ -79,7 +80,7 @@ func appears(ctx context.Context, path string) error {
 
 // start runs oidc-gen as far as the code, which it prints for a person to type.
 func (k *keyring) start(ctx context.Context) (shown, error) {
-	k.gen = exec.CommandContext(ctx, "oidc-gen", "cardea", "--iss="+k.issuer, "--client-id=tv-app", "--client-secret=", "--manual",
+	k.gen = exec.CommandContext(ctx, "oidc-gen", "cardea", "--iss="+k.issuer, "--cert-path="+k.ca, "--client-id=tv-app", "--client-secret=", "--manual",
 		"--flow=device", "--scope=max", "--pw-env", "--prompt=none", "--confirm-default", "--redirect-uri=http://localhost:4242")
 	k.gen.Env = k.env
 	out, err := k.gen.StderrPipe()

@@ -82,7 +82,7 @@ func (h *house) leaves(ctx context.Context) error {
 type scripted struct{ *script }
 
 func (h *house) openIDClient(ctx context.Context, s *stage.Stage, client, algorithm, binding string) (scripted, error) {
-	js, err := h.node(ctx, nil, "device.mjs", s.URL, client, algorithm, binding)
+	js, err := h.node(ctx, s, nil, "device.mjs", s.URL, client, algorithm, binding)
 	return scripted{js}, err
 }
 

@@ -41,7 +41,7 @@ func (h *house) provider(ctx context.Context) (*provider, error) {
 func (p *provider) address() string { return "127.0.0.1:" + p.port }
 
 func (p *provider) start(ctx context.Context) (err error) {
-	p.script, err = p.house.node(ctx, p.note, "provider.mjs", p.port, p.file)
+	p.script, err = p.house.node(ctx, nil, p.note, "provider.mjs", p.port, p.file)
 	if err != nil {
 		return err
 	}

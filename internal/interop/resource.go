@@ -10,7 +10,7 @@ import (
 type resource struct{ *script }
 
 func (h *house) resource(ctx context.Context) (resource, error) {
-	s, err := h.node(ctx, nil, "resource.mjs", h.cloud.URL, "service", serviceKey)
+	s, err := h.node(ctx, h.cloud, nil, "resource.mjs", h.cloud.URL, "service", serviceKey)
 	return resource{s}, err
 }
 

@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/cardea-id/cardea/internal/stage"
 )
 
 // A script is a program for node that answers one line of JSON to each command.
@@ -31,26 +34,30 @@ type request struct {
 	Refusal string `json:"refusal"` // error code of RFC 6749, if it was one
 }
 
-// node starts a script of the folder. heard may be nil.
-func (h *house) node(ctx context.Context, heard func(request), name string, args ...string) (*script, error) {
-	s := &script{
+// node starts a script of the folder, which trusts the stage's authority. heard
+// may be nil, and so may the stage.
+func (h *house) node(ctx context.Context, s *stage.Stage, heard func(request), name string, args ...string) (*script, error) {
+	js := &script{
 		cmd:     exec.CommandContext(ctx, "node", append([]string{filepath.Join(h.npm, name)}, args...)...),
 		answers: make(chan []byte), heard: heard,
 	}
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	s.cmd.Stderr = &s.stderr
-	out, err := s.cmd.StdoutPipe()
+	if s != nil {
+		js.cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+s.CAFile)
+	}
+	js.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	js.cmd.Stderr = &js.stderr
+	out, err := js.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	if s.in, err = s.cmd.StdinPipe(); err != nil {
+	if js.in, err = js.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	if err := s.cmd.Start(); err != nil {
+	if err := js.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start node: %w", err)
 	}
-	go s.read(out)
-	return s, nil
+	go js.read(out)
+	return js, nil
 }
 
 func (s *script) read(out io.Reader) {

@@ -108,6 +108,10 @@ func TestVisitor(t *testing.T) {
 	if got := strings.Join(v.args("-t", "x"), " "); got != "-d -h 127.0.0.1 -p 1883 -u u -P p -i i -t x" {
 		t.Error(got)
 	}
+	v.ca = "ca.pem"
+	if got := strings.Join(v.args(), " "); got != "-d -h 127.0.0.1 -p 1883 -u u -P p --cafile ca.pem -i i" {
+		t.Error(got)
+	}
 	if v.id = ""; slices.Contains(v.args(), "-i") {
 		t.Error("a client id nobody chose")
 	}

@@ -23,7 +23,6 @@ async function count(url, options) {
 
 const config = await client.discovery(new URL(issuer), id, undefined, client.None(), {
   algorithm,
-  execute: [client.allowInsecureRequests],
   [client.customFetch]: count,
 })
 const key = await client.randomDPoPKeyPair('ES256')

@@ -9,7 +9,6 @@ import { serve } from './lines.mjs'
 const [issuer, name, key] = process.argv.slice(2)
 const config = await client.discovery(new URL(issuer), name, undefined, client.ClientSecretBasic(key), {
   algorithm: 'oauth2',
-  execute: [client.allowInsecureRequests],
 })
 const keys = createRemoteJWKSet(new URL(config.serverMetadata().jwks_uri))
 
