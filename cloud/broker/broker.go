@@ -1,6 +1,7 @@
 // Package broker is the pipe to the devices: a NATS server inside the process
 // with its MQTT 3.1.1 door, and the cloud's own client of it, which needs no
-// socket.
+// socket; or the same servers outside, one or a cluster, which several clouds
+// share. Those ask the clouds who gets in, and each report goes to one of them.
 //
 // The pipe is trusted with nothing and keeps nothing. A device gets in with a
 // token of its own, may publish to its one topic and subscribe to its other,
@@ -39,6 +40,7 @@ const (
 	// allow; cardea.MaxReportBytes is well below.
 	MaxPayload = 32 << 10
 
+	maxSubs      = 8 // of one connection
 	startTimeout = 10 * time.Second
 	waiting      = 1024 // reports that may wait for a handler; more are dropped, and sent again
 )
@@ -66,6 +68,13 @@ type Config struct {
 	// Log gets what the server has to say. Nil discards it.
 	Log *slog.Logger
 
+	// URL is where servers of their own are, such as "nats://broker:4222", or
+	// several after commas. They are configured with what ServerConfig gives for
+	// Secret. MQTTAddr, TLS, StoreDir and AuthTimeout are then theirs. Empty: the
+	// server inside.
+	URL    string
+	Secret []byte
+
 	// Verify says which device a token belongs to and when the token ends. It
 	// is asked at every connect and must refuse a device that is revoked,
 	// whatever its token says. Calls run concurrently.
@@ -77,13 +86,22 @@ type Broker struct {
 	log  *slog.Logger
 	srv  *server.Server
 	door *door
+	who  visitors
 	nc   *nats.Conn
 	addr net.Addr
-	temp string // removed by Close
+
+	system *nats.Conn // nil for the server inside
+	temp   string     // removed by Close
 
 	done    chan struct{}
 	close   sync.Once
 	workers sync.WaitGroup
+}
+
+// visitors are the devices that are connected.
+type visitors interface {
+	connected(device cardea.DeviceID) bool
+	kick(device cardea.DeviceID)
 }
 
 // New starts a broker. When it returns, devices can connect.
@@ -92,6 +110,13 @@ func New(c Config) (*Broker, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &Broker{log: c.Log, done: make(chan struct{})}
+	if c.URL != "" {
+		if err := b.join(c); err != nil {
+			b.Close()
+			return nil, err
+		}
+		return b, nil
+	}
 	if c.StoreDir == "" {
 		dir, err := os.MkdirTemp("", "cardea-broker-")
 		if err != nil {
@@ -111,6 +136,7 @@ func (b *Broker) start(c Config) error {
 		return fmt.Errorf("clear broker's folder: %w", err)
 	}
 	b.door = newDoor(c.Verify, c.Log)
+	b.who = b.door
 	opts, err := options(c, b.door)
 	if err != nil {
 		return err
@@ -168,7 +194,7 @@ func options(c Config, d *door) (*server.Options, error) {
 		// The MQTT door keeps its sessions in JetStream. Ours are clean and
 		// leave nothing, so the limits only meet those who try otherwise.
 		JetStream: true, StoreDir: c.StoreDir, JetStreamMaxMemory: 16 << 20, JetStreamMaxStore: 256 << 20,
-		MaxPayload: MaxPayload, MaxPending: 8 << 20, MaxSubs: 8, MaxControlLine: 1024,
+		MaxPayload: MaxPayload, MaxPending: 8 << 20, MaxSubs: maxSubs, MaxControlLine: 1024,
 		// A device that does not read is put out, and holds up nobody.
 		WriteDeadline: 4 * time.Second, NoFastProducerStall: true,
 		MQTT: server.MQTTOpts{
@@ -197,8 +223,10 @@ func (b *Broker) Run(ctx context.Context) error {
 func (b *Broker) Close() {
 	b.close.Do(func() {
 		close(b.done)
-		if b.nc != nil {
-			b.nc.Close()
+		for _, nc := range []*nats.Conn{b.nc, b.system} {
+			if nc != nil {
+				nc.Close()
+			}
 		}
 		b.workers.Wait()
 		if b.srv != nil {
@@ -211,7 +239,7 @@ func (b *Broker) Close() {
 	})
 }
 
-// Addr is where devices connect.
+// Addr is where devices connect; nil for servers of their own.
 func (b *Broker) Addr() net.Addr { return b.addr }
 
 // Publish sends a message to a device if it is connected. It does not wait and
@@ -263,11 +291,11 @@ func (b *Broker) dropped(_ *nats.Conn, _ *nats.Subscription, err error) {
 }
 
 // Connected reports whether the device has a connection now.
-func (b *Broker) Connected(device cardea.DeviceID) bool { return b.door.connected(device) }
+func (b *Broker) Connected(device cardea.DeviceID) bool { return b.who.connected(device) }
 
 // Kick ends every connection of the device. To keep it out, make Verify refuse
 // it first: a connect under way meets one of the two.
-func (b *Broker) Kick(device cardea.DeviceID) { b.door.kick(device) }
+func (b *Broker) Kick(device cardea.DeviceID) { b.who.kick(device) }
 
 // subject is the NATS form of a topic. A device id is base64url and so has no
 // character that NATS would replace.
