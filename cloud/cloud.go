@@ -76,7 +76,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 
 func (c *cloud) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		c.openCertificates, c.openDatabase, c.openLedger, c.openBroker, c.openHub, c.openIssuer, c.openOperate, c.openHTTP,
+		c.openCertificates, c.openDatabase, c.openLedger, c.openBroker, c.openHub, c.openIssuer, c.listenToOthers, c.openOperate, c.openHTTP,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -90,13 +90,18 @@ func (c *cloud) openDatabase(ctx context.Context) error {
 	if c.db, err = c.config.openDatabase(ctx); err != nil {
 		return err
 	}
-	if c.clock, err = clock.New(ctx, clock.Config{DB: c.db, Log: c.log}); err != nil {
+	name, err := c.config.clockName()
+	if err != nil {
+		return err
+	}
+	if c.clock, err = clock.New(ctx, clock.Config{DB: c.db, Name: name, Log: c.log}); err != nil {
 		return err
 	}
 	tellReplay(ctx, c.log, c.db.Replayed())
 	if c.keys, err = token.Open(ctx, c.config.Issuer, c.db.Secrets()); err != nil {
 		return err
 	}
+	c.keys.RememberIn(c.db.Grants())
 	if c.db.Replayed().Missing { // with it went the lists that the database may have forgotten
 		if err := rotate(ctx, c.db, c.keys, "statement", c.log); err != nil {
 			return err
@@ -122,9 +127,15 @@ func (c *cloud) openLedger(ctx context.Context) error {
 }
 
 func (c *cloud) openBroker(context.Context) (err error) {
-	c.broker, err = broker.New(broker.Config{MQTTAddr: c.config.MQTTListen, TLS: c.mqttTLS(), Log: c.log, Verify: c.mayConnect})
+	config, err := c.brokerConfig()
 	if err != nil {
-		return fmt.Errorf("mqtt_listen: %w", err)
+		return err
+	}
+	if c.broker, err = broker.New(config); err != nil && config.URL == "" {
+		err = fmt.Errorf("mqtt_listen: %w", err)
+	}
+	if err != nil {
+		return err
 	}
 	if c.config.MQTTURL == "" {
 		c.config.MQTTURL = c.config.mqttURL(c.broker.Addr())
@@ -154,7 +165,7 @@ func (c *cloud) mayConnect(text string) (cardea.DeviceID, time.Time, error) {
 func (c *cloud) openHub(ctx context.Context) error {
 	c.hub = hub.New(hub.Config{
 		DB: c.db, Ledger: c.ledger, Pipe: c.broker, Signer: c.keys.Statement, KeyList: c.keys.KeyList, Root: c.keys.RootPublic(), Stated: c.keys.Stated,
-		UpURL: c.config.Issuer + pathUp, BrokerURL: c.config.MQTTURL, Clock: c.clock.Check, Log: c.log,
+		UpURL: c.config.Issuer + pathUp, BrokerURL: c.config.MQTTURL, Clock: c.inTime, Log: c.log,
 		Handled: c.handled, Swept: c.swept,
 	})
 	ctx = context.WithoutCancel(ctx) // until the broker is closed
@@ -183,11 +194,15 @@ func (c *cloud) openIssuer(context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.issuer, err = issuer.New(issuer.Config{
+	config := issuer.Config{
 		Issuer: c.config.Issuer, Clients: c.config.clients(), Storage: c.db.Grants(), Tokens: c.keys,
 		Secret: c.keys.Derive("codes"), CodeLife: c.config.CodeLife, Address: c.address, Events: c.paired, Log: c.log,
 		ResourceServers: servers, Leave: c.hub.Leave,
-	})
+	}
+	if c.config.onServer() {
+		config.Decided, config.Look = c.tellDecided, lookEvery
+	}
+	c.issuer, err = issuer.New(config)
 	return err
 }
 
@@ -233,12 +248,13 @@ func (c *cloud) server(answer http.Handler) *http.Server {
 func (c *cloud) run(ctx context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	c.log.InfoContext(ctx, "cloud runs", "issuer", c.config.Issuer, "listen", c.listen.Addr().String(), "mqtt", c.broker.Addr().String())
+	c.log.InfoContext(ctx, "cloud runs", "issuer", c.config.Issuer, "listen", c.listen.Addr().String(), "mqtt", c.mqttAddr())
 	failed, served := make(chan error, 1), make(chan struct{})
 	var parts sync.WaitGroup
 	parts.Go(func() { c.hub.Run(work) })
 	parts.Go(func() { c.clock.Run(work) })
 	parts.Go(func() { c.watchKeys(work) })
+	parts.Go(func() { c.follow(work) })
 	parts.Go(c.serveOperate)
 	parts.Go(func() { c.runTLS(work) })
 	parts.Go(func() {

@@ -89,6 +89,12 @@ type Config struct {
 	// one cloud has for itself.
 	Database string `toml:"database"`
 
+	// Broker is the address of NATS servers of their own, such as
+	// "nats://broker.example.com:4222", which clouds of one database share; see
+	// docs/cluster.md. MQTTListen and its certificate are then theirs, and MQTTURL
+	// is required. Default: a server inside, for this cloud alone.
+	Broker string `toml:"broker"`
+
 	// Catalogue is a YAML file with purposes and preferences, loaded at every
 	// start unless the brand's API has loaded one since. Required at the first
 	// start.
@@ -203,6 +209,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.DrainWait < 0 {
 		return c, errors.New("drain_wait: want a time such as \"10s\"")
+	}
+	if err := c.checkBroker(); err != nil {
+		return c, err
 	}
 	if c.Listen == "" {
 		c.Listen = hostPort(u)

@@ -81,6 +81,7 @@ func (c *cloud) grantWishes(ctx context.Context) error {
 		if err := rotate(ctx, c.db, c.keys, which, c.log); err != nil {
 			return err
 		}
+		c.broker.Tell(toldKeys, nil)
 		if err := os.Remove(path); err != nil {
 			return err
 		}

@@ -18,11 +18,12 @@ import (
 // to come again.
 func TestTimely(t *testing.T) {
 	boot := time.Hour
-	guard, err := clock.New(t.Context(), clock.Config{DB: accountdbtest.Open(t), Boot: func() time.Duration { return boot }})
+	db := accountdbtest.Open(t)
+	guard, err := clock.New(t.Context(), clock.Config{DB: db, Boot: func() time.Duration { return boot }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cloud{log: slog.New(slog.DiscardHandler), clock: guard}
+	c := &cloud{log: slog.New(slog.DiscardHandler), db: db, clock: guard}
 	h := c.timely(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	ask := func(method string, want int) {
 		t.Helper()
@@ -45,13 +46,14 @@ func TestTimelyIsInTheBrandsContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	boot := time.Hour
-	guard, err := clock.New(t.Context(), clock.Config{DB: accountdbtest.Open(t), Boot: func() time.Duration { return boot }})
+	db := accountdbtest.Open(t)
+	guard, err := clock.New(t.Context(), clock.Config{DB: db, Boot: func() time.Duration { return boot }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	boot -= time.Minute
 	log := slog.New(slog.DiscardHandler)
-	c := &cloud{log: log, clock: guard}
+	c := &cloud{log: log, db: db, clock: guard}
 	h := contract.Watch(c.timely(admin.Handler(admin.Config{Log: log})), func(err error) { t.Error(err) })
 	for _, call := range contract.Operations() {
 		method, path, _ := strings.Cut(call, " ")

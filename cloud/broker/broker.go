@@ -102,6 +102,7 @@ type Broker struct {
 type visitors interface {
 	connected(device cardea.DeviceID) bool
 	kick(device cardea.DeviceID)
+	count() int
 }
 
 // New starts a broker. When it returns, devices can connect.

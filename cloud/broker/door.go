@@ -159,6 +159,8 @@ func (d *door) kick(device cardea.DeviceID) {
 	}
 }
 
+func (d *door) count() int { return max(0, d.srv.NumClients()-1) } // one is the cloud's own
+
 func (d *door) kicked() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

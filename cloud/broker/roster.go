@@ -151,6 +151,15 @@ func (r *roster) connected(device cardea.DeviceID) bool {
 	return len(r.there[device]) > 0
 }
 
+func (r *roster) count() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, visits := range r.there {
+		n += len(visits)
+	}
+	return n
+}
+
 func (r *roster) kick(device cardea.DeviceID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

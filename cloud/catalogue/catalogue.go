@@ -92,8 +92,9 @@ type Holder struct {
 }
 
 type held struct {
-	cat  *cardea.Catalogue
-	hash cardea.Hash
+	cat    *cardea.Catalogue
+	hash   cardea.Hash
+	number uint64 // how many were put before it and with it; zero: it was not
 }
 
 // New holds a catalogue, which must have passed Check.
@@ -111,5 +112,9 @@ func (h *Holder) Current() (*cardea.Catalogue, cardea.Hash) {
 
 // Replace puts another catalogue in force at once, and only in this process.
 func (h *Holder) Replace(cat *cardea.Catalogue) {
-	h.now.Store(&held{cat: cat, hash: Hash(cat)})
+	h.replace(cat, 0)
+}
+
+func (h *Holder) replace(cat *cardea.Catalogue, number uint64) {
+	h.now.Store(&held{cat: cat, hash: Hash(cat), number: number})
 }

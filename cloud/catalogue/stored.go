@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/store/accountdb"
@@ -18,6 +19,7 @@ const (
 	metaCurrent  = "catalogue"          // YAML
 	metaActor    = "catalogue actor"    // who put it
 	metaPurposes = "catalogue purposes" // JSON: every version of each purpose there ever was
+	metaNumber   = "catalogue number"   // decimal: how many were put
 	metaEver     = "catalogue "         // + hash: YAML
 )
 
@@ -28,54 +30,110 @@ const actorFile = "file"
 // somebody has put another one since the file was first read; file may be
 // empty if the database has a catalogue.
 func Open(ctx context.Context, db *accountdb.DB, file []byte) (*Holder, error) {
-	text, by, past, err := stored(ctx, db)
+	s, err := stored(ctx, db)
 	if err != nil {
 		return nil, err
 	}
-	if text == nil || by == actorFile && len(file) > 0 && !bytes.Equal(text, file) {
+	if s.text == nil || s.by == actorFile && len(file) > 0 && !bytes.Equal(s.text, file) {
 		h := new(Holder)
 		if err := h.Put(ctx, db, file, actorFile); err != nil {
 			return nil, err
 		}
 		return h, nil
 	}
-	cat, err := Parse(text)
+	h := new(Holder)
+	return h, h.hold(s)
+}
+
+// hold puts what is stored in force in this process.
+func (h *Holder) hold(s put) error {
+	cat, err := Parse(s.text)
 	if err != nil {
-		return nil, fmt.Errorf("catalogue in the database: %w", err)
+		return fmt.Errorf("catalogue in the database: %w", err)
 	}
-	cat.Former = former(past, cat)
-	return New(cat), nil
+	cat.Former = former(s.past, cat)
+	h.replace(cat, s.number)
+	return nil
+}
+
+// Follow puts in force here what another process has put since. It is called in
+// the transaction that goes by the catalogue.
+func (h *Holder) Follow(tx *accountdb.Tx) error {
+	if !tx.Shared() {
+		return nil
+	}
+	n, err := number(tx)
+	if err != nil || n <= h.now.Load().number {
+		return err
+	}
+	s, err := read(tx)
+	if err != nil {
+		return fmt.Errorf("follow catalogue: %w", err)
+	}
+	h.putting.Lock()
+	defer h.putting.Unlock()
+	if s.number <= h.now.Load().number {
+		return nil
+	}
+	return h.hold(s)
 }
 
 // Source is the YAML of the catalogue in force, as it was put; nil if none
 // was.
 func Source(ctx context.Context, db *accountdb.DB) ([]byte, error) {
-	text, _, _, err := stored(ctx, db)
-	return text, err
+	s, err := stored(ctx, db)
+	return s.text, err
 }
 
-// stored reads the catalogue, who put it, and every version of purposes there
-// was; all empty if nobody did.
-func stored(ctx context.Context, db *accountdb.DB) (text []byte, by string, past []cardea.Purpose, err error) {
+// A put is what is stored of a catalogue that was put.
+type put struct {
+	text   []byte
+	by     string
+	past   []cardea.Purpose // every version of purposes there was
+	number uint64
+}
+
+// stored reads the catalogue; it is empty if nobody put one.
+func stored(ctx context.Context, db *accountdb.DB) (s put, err error) {
 	err = db.View(ctx, func(tx *accountdb.Tx) error {
-		actor, err := tx.Meta(metaActor)
-		if err != nil {
-			return err
-		}
-		by = string(actor)
-		if text, err = tx.Meta(metaCurrent); err != nil {
-			return err
-		}
-		past, err = purposes(tx)
+		s, err = read(tx)
 		return err
 	})
 	if errors.Is(err, accountdb.ErrNotFound) {
-		return nil, "", nil, nil
+		return put{}, nil
 	}
 	if err != nil {
-		return nil, "", nil, fmt.Errorf("read catalogue: %w", err)
+		return put{}, fmt.Errorf("read catalogue: %w", err)
 	}
-	return text, by, past, nil
+	return s, nil
+}
+
+func read(tx *accountdb.Tx) (s put, err error) {
+	actor, err := tx.Meta(metaActor)
+	if err != nil {
+		return s, err
+	}
+	s.by = string(actor)
+	if s.text, err = tx.Meta(metaCurrent); err != nil {
+		return s, err
+	}
+	if s.number, err = number(tx); err != nil {
+		return s, err
+	}
+	s.past, err = purposes(tx)
+	return s, err
+}
+
+// number is how many catalogues were put.
+func number(tx *accountdb.Tx) (uint64, error) {
+	text, err := tx.Meta(metaNumber)
+	if errors.Is(err, accountdb.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(string(text), 10, 64)
 }
 
 // Put puts a catalogue in force, durably and at once, and notes who did it. It
@@ -88,7 +146,15 @@ func (h *Holder) Put(ctx context.Context, db *accountdb.DB, text []byte, actor s
 	}
 	h.putting.Lock() // so that the database and the holder change in one order
 	defer h.putting.Unlock()
+	var n uint64
 	err = db.Update(ctx, func(tx *accountdb.Tx) error {
+		if err := tx.Hold("catalogue"); err != nil {
+			return err
+		}
+		if n, err = number(tx); err != nil {
+			return err
+		}
+		n++
 		past, err := purposes(tx)
 		if err != nil {
 			return err
@@ -97,12 +163,14 @@ func (h *Holder) Put(ctx context.Context, db *accountdb.DB, text []byte, actor s
 			return err
 		}
 		next.Former = former(past, next)
-		return store(tx, next, text, actor)
+		return store(tx, next, text, actor, n)
 	})
 	if err != nil {
 		return fmt.Errorf("put catalogue in force: %w", err)
 	}
-	h.Replace(next)
+	if now := h.now.Load(); now == nil || now.number < n {
+		h.replace(next, n)
+	}
 	return nil
 }
 
@@ -127,13 +195,15 @@ func former(past []cardea.Purpose, cat *cardea.Catalogue) []cardea.Purpose {
 	})
 }
 
-func store(tx *accountdb.Tx, next *cardea.Catalogue, text []byte, actor string) error {
+func store(tx *accountdb.Tx, next *cardea.Catalogue, text []byte, actor string, n uint64) error {
 	known, err := json.Marshal(slices.Concat(next.Purposes, next.Former))
 	if err != nil {
 		return err
 	}
 	hash := Hash(next).String()
-	for name, value := range map[string][]byte{metaCurrent: text, metaActor: []byte(actor), metaPurposes: known, metaEver + hash: text} {
+	for name, value := range map[string][]byte{
+		metaCurrent: text, metaActor: []byte(actor), metaPurposes: known, metaEver + hash: text, metaNumber: strconv.AppendUint(nil, n, 10),
+	} {
 		if err := tx.SetMeta(name, value); err != nil {
 			return err
 		}

@@ -59,6 +59,10 @@ type Config struct {
 	Boot   func() time.Duration
 	BootID string
 
+	// Name tells the clouds of one database apart that do not have the same clock
+	// of the boot. Default: there is one.
+	Name string
+
 	// Log gets every change of mind; by default nothing is logged.
 	Log *slog.Logger
 }
@@ -119,7 +123,8 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	return g, nil
 }
 
-// metaName is the mark's name in the database.
+// metaName is the mark's name in the database. The name of one of several clouds
+// follows.
 const metaName = "clock"
 
 func (g *Guard) load(ctx context.Context) error {
@@ -127,7 +132,7 @@ func (g *Guard) load(ctx context.Context) error {
 		if g.highest, err = tx.LatestRecorded(); err != nil {
 			return err
 		}
-		text, err := tx.Meta(metaName)
+		text, err := tx.Meta(metaName + g.cfg.Name)
 		if errors.Is(err, accountdb.ErrNotFound) {
 			return nil
 		}
@@ -245,7 +250,7 @@ func (g *Guard) agree(ctx context.Context, now mark, step time.Duration) error {
 				return err
 			}
 		}
-		return tx.SetMeta(metaName, text)
+		return tx.SetMeta(metaName+g.cfg.Name, text)
 	})
 	if err != nil {
 		return err

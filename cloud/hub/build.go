@@ -22,6 +22,9 @@ func (h *Hub) current(tx *accountdb.Tx, link accountdb.Link) (accountdb.Link, er
 	if link.State == accountdb.LinkClosed {
 		return link, nil
 	}
+	if err := h.Ledger.Catalogue.Follow(tx); err != nil {
+		return link, err
+	}
 	cat, catalogue := h.Ledger.Catalogue.Current()
 	account, err := tx.Account(link.Account)
 	if err != nil {

@@ -106,6 +106,9 @@ func (l *Ledger) Decide(ctx context.Context, account cardea.AccountID, channel c
 // event that was appended before it returns that entry, or ErrReused if it was
 // another decision.
 func (l *Ledger) Take(tx *accountdb.Tx, account cardea.AccountID, p Proposal) (cardea.Entry, error) {
+	if err := l.Catalogue.Follow(tx); err != nil {
+		return cardea.Entry{}, err
+	}
 	if e, err := tx.Recorded(account, p.Event); !errors.Is(err, accountdb.ErrNotFound) {
 		if err == nil {
 			err = l.same(tx, account, e, p)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/internal/jose"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/pairing"
@@ -102,7 +103,11 @@ func (k *Keys) prove(r *http.Request, token, jkt string, now time.Time) *web.Err
 	if !ok {
 		return refused(pairing.UseDPoPNonce, "make the proof with the nonce in the DPoP-Nonce header")
 	}
-	if !k.replay.first(sha256.Sum256([]byte(proof.JKT+" "+proof.JTI)), until, now) {
+	first, err := k.first(r.Context(), pairing.ProofID{Hash: sha256.Sum256([]byte(proof.JKT + " " + proof.JTI)), Until: cardea.MillisOf(until)}, now)
+	if err != nil {
+		return web.Errorf(http.StatusServiceUnavailable, "temporarily_unavailable", "the proof can not be recorded at the moment: try again")
+	}
+	if !first {
 		return refused(pairing.InvalidDPoPProof, "the proof was used before")
 	}
 	return nil

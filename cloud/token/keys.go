@@ -67,6 +67,7 @@ type Keys struct {
 	secret []byte
 	nonces nonces
 	replay replay
+	proofs Proofs // nil: replay alone
 
 	mu       sync.RWMutex
 	current  signingKey
@@ -166,6 +167,17 @@ func (k *Keys) Rotate(ctx context.Context) error {
 	}
 	if err := k.loadTokenKeys(ctx); err != nil {
 		return fmt.Errorf("rotate token key: %w", err)
+	}
+	return nil
+}
+
+// Follow takes over what another process has rotated or published.
+func (k *Keys) Follow(ctx context.Context) error {
+	if err := k.loadStatements(ctx); err != nil {
+		return fmt.Errorf("follow keys: %w", err)
+	}
+	if err := k.loadTokenKeys(ctx); err != nil {
+		return fmt.Errorf("follow keys: %w", err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -8,6 +9,8 @@ import (
 	"encoding/binary"
 	"sync"
 	"time"
+
+	"github.com/cardea-id/cardea/pairing"
 )
 
 // window is how long one nonce is handed out. It is accepted during the next
@@ -41,6 +44,26 @@ func (k *Keys) CheckNonce(nonce string, now time.Time) (until time.Time, ok bool
 		}
 	}
 	return time.Time{}, false
+}
+
+// Proofs remembers proofs for several processes. shared is false if there are no
+// others, and nothing was remembered.
+type Proofs interface {
+	UseProof(ctx context.Context, proof pairing.ProofID) (fresh, shared bool, err error)
+}
+
+// RememberIn has proofs remembered where other processes see them. Call it
+// before the first is verified.
+func (k *Keys) RememberIn(p Proofs) { k.proofs = p }
+
+// first reports whether a proof was not used before, here or elsewhere.
+func (k *Keys) first(ctx context.Context, proof pairing.ProofID, now time.Time) (bool, error) {
+	if k.proofs != nil {
+		if fresh, shared, err := k.proofs.UseProof(ctx, proof); shared || err != nil {
+			return fresh, err
+		}
+	}
+	return k.replay.first(proof.Hash, proof.Until.Time(), now), nil
 }
 
 // maxReplay bounds the memory of proofs to about a hundred megabytes. Only

@@ -6,6 +6,7 @@
 //	cardea-cloud [-config ...] restore FILE
 //	cardea-cloud [-config ...] rotate statement|token
 //	cardea-cloud [-config ...] era begin
+//	cardea-cloud [-config ...] broker config
 //	cardea-cloud [-config ...] clock show|2026-11-21
 //
 // It ends cleanly on SIGINT and SIGTERM. The configuration's fields are
@@ -84,10 +85,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 // tasks are what is done instead of running the cloud.
 var tasks = map[string]task{
 	"backup": silent(cloud.Backup), "restore": silent(cloud.Restore), "rotate": silent(cloud.Rotate), "era": silent(cloud.Era),
-	"clock": cloud.Clock,
+	"clock": cloud.Clock, "broker": cloud.BrokerConfig,
 }
 
-var wants = map[string]string{"backup": "file", "restore": "file", "rotate": "key, statement or token", "era": "step: begin", "clock": "day, or say show"}
+var wants = map[string]string{"backup": "file", "restore": "file", "rotate": "key, statement or token", "era": "step: begin", "broker": "thing: config", "clock": "day, or say show"}
 
 type task func(ctx context.Context, c cloud.Config, what string, out io.Writer, log *slog.Logger) error
 

@@ -7,6 +7,8 @@ listen = "{{.Listen}}"
 mqtt_listen = "{{.MQTT}}"
 mqtt_url = "{{.MQTTURL}}"
 data_dir = "{{.Data}}"
+{{with .Database}}database = "{{.}}"{{end}}
+{{with .Broker}}broker = "{{.}}"{{end}}
 catalogue = "{{.Catalogue}}"
 {{.More}}
 {{with .CodeLife}}code_life = "{{.}}"{{end}}

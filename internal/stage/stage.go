@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -136,24 +137,34 @@ func Foreign(c Config, address string) (*Stage, error) {
 // StartCloud starts the cloud on what is in its folder.
 func (s *Stage) StartCloud(ctx context.Context) error {
 	path := filepath.Join(s.Dir, "cloud.toml")
-	err := render(path, cloudConfig, map[string]any{
-		"Issuer": s.URL, "Listen": s.Listen, "MQTT": s.MQTT, "MQTTURL": s.mqttURL(), "Data": filepath.Join(s.Dir, "cloud"),
-		"Catalogue": s.Catalogue, "Key": fmt.Sprintf("%x", sha256.Sum256([]byte(s.AdminKey))), "Clients": s.Clients, "More": s.More,
-		"CodeLife": s.CodeLife, "TLS": s.TLS, "Cert": s.tlsFile("cert.pem"), "CertKey": s.tlsFile("key.pem"), "Anchors": s.Anchors,
-	})
+	err := s.configureCloud(path, map[string]any{"Listen": s.Listen, "Data": filepath.Join(s.Dir, "cloud")})
 	if err != nil {
 		return err
 	}
 	if s.Cloud, err = startProcess(filepath.Join(s.Bin, "cardea-cloud"), filepath.Join(s.Dir, "cloud.log"), "-config", path); err != nil {
 		return err
 	}
-	return s.Cloud.until(ctx, func() error {
-		r, err := s.web.Get(s.URL + "/.well-known/oauth-authorization-server")
-		if err == nil {
-			r.Body.Close()
-		}
-		return err
-	})
+	return s.Cloud.until(ctx, func() error { return answers(s.web, s.URL) })
+}
+
+// configureCloud writes a cloud's configuration, with what is its own.
+func (s *Stage) configureCloud(path string, own map[string]any) error {
+	values := map[string]any{
+		"Issuer": s.URL, "MQTT": s.MQTT, "MQTTURL": s.mqttURL(),
+		"Catalogue": s.Catalogue, "Key": fmt.Sprintf("%x", sha256.Sum256([]byte(s.AdminKey))), "Clients": s.Clients, "More": s.More,
+		"CodeLife": s.CodeLife, "TLS": s.TLS, "Cert": s.tlsFile("cert.pem"), "CertKey": s.tlsFile("key.pem"), "Anchors": s.Anchors,
+	}
+	maps.Copy(values, own)
+	return render(path, cloudConfig, values)
+}
+
+// answers reports why a cloud does not answer, or nil.
+func answers(web *http.Client, url string) error {
+	r, err := web.Get(url + "/.well-known/oauth-authorization-server")
+	if err == nil {
+		r.Body.Close()
+	}
+	return err
 }
 
 func (s *Stage) mqttURL() string {

@@ -96,8 +96,9 @@ func (w *waiter) shared() bool {
 }
 
 // until waits for an answer of the owner, for no longer than the limit and the
-// end of the code. It reports whether there is something new to be read.
-func (w *waiter) until(ctx context.Context, end time.Time) bool {
+// end of the code. It reports whether there is something new to be read. Where an
+// answer may go to another process it also looks at every so often.
+func (w *waiter) until(ctx context.Context, end time.Time, every time.Duration, look func() bool) bool {
 	w.holds.mu.Lock()
 	in := w.in
 	w.holds.mu.Unlock()
@@ -112,14 +113,27 @@ func (w *waiter) until(ctx context.Context, end time.Time) bool {
 	}
 	timer := time.NewTimer(min(w.limit, time.Until(end)))
 	defer timer.Stop()
-	select {
-	case <-w.decided:
-		return true
-	case <-w.released:
-	case <-timer.C:
-	case <-ctx.Done():
+	var again <-chan time.Time
+	if every > 0 {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		again = tick.C
 	}
-	return false
+	for {
+		select {
+		case <-w.decided:
+			return true
+		case <-again:
+			if look() {
+				return true
+			}
+			continue
+		case <-w.released:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		return false
+	}
 }
 
 // wake tells who waits for a code that its grant has changed.

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/pairing/issuer"
 )
@@ -293,4 +294,41 @@ func TestPollsThatMakeNoSense(t *testing.T) {
 	other := w.keyed()
 	a := other.start()
 	want(t, d.poll(a.DeviceCode), pairing.InvalidGrant) // another client's
+}
+
+// An answer that was given at another process reaches a held poll by its word, or
+// when the poll looks.
+func TestAnswersAtAnotherProcess(t *testing.T) {
+	for told, after := range map[bool]time.Duration{true: 5 * time.Second, false: 6 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			var w *world
+			var other *issuer.Issuer
+			w = newWorld(t, func(c *issuer.Config) {
+				c.Look = 2 * time.Second
+				there := *c
+				there.Decided = func(code cardea.Hash) {
+					if told {
+						w.Wake(code)
+					}
+				}
+				var err error
+				if other, err = issuer.New(there); err != nil {
+					t.Fatal(err)
+				}
+			})
+			d := w.bearer()
+			a := d.start()
+			d.prefer = "wait=20"
+			done, took := d.background(t.Context(), a.DeviceCode)
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if _, err := other.Approve(t.Context(), w.owner.ID, pairing.UserCode(a.UserCode), "Kitchen"); err != nil {
+				t.Fatal(err)
+			}
+			want(t, <-done, "")
+			if *took != after {
+				t.Errorf("told %v: answered after %v, want %v", told, *took, after)
+			}
+		})
+	}
 }

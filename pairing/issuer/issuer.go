@@ -95,6 +95,13 @@ type Config struct {
 	// end, which behind a proxy is the proxy.
 	Address func(*http.Request) netip.Addr
 
+	// Decided is told of every code whose grant came to another state here, by
+	// the code's hash, for issuers of the same storage in other processes, which
+	// hear of it by Wake. Nil: there are none. Look is how often a held poll looks
+	// whether an answer was given at another that could not tell. Zero: never.
+	Decided func(code cardea.Hash)
+	Look    time.Duration
+
 	// Events is told what happened, after it was stored. Nil: nobody. It must
 	// return soon.
 	Events func(Event)
@@ -187,6 +194,9 @@ func remoteAddress(r *http.Request) netip.Addr {
 // Devices poll again, at another node or after the restart.
 func (i *Issuer) Close() { i.holds.close() }
 
+// Wake has a held poll look at its code, whose grant was changed elsewhere.
+func (i *Issuer) Wake(code cardea.Hash) { i.holds.wake(code) }
+
 // Used notes that an access token of a set arrived, after which nothing older
 // than the set is answered. A resource calls it when it has verified a token.
 func (i *Issuer) Used(ctx context.Context, grant pairing.GrantID, set uint64) error {
@@ -226,6 +236,9 @@ func (i *Issuer) change(ctx context.Context, key pairing.GrantKey, account carde
 	}
 	if before.State != after.State {
 		i.holds.wake(after.Code)
+		if i.config.Decided != nil && !after.Code.IsZero() {
+			i.config.Decided(after.Code)
+		}
 	}
 	i.tell(note, after)
 	return after, nil

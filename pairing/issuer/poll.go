@@ -83,7 +83,11 @@ func (i *Issuer) await(r request, client Client, use *pairing.Use) (pairing.Gran
 		i.pacer.slow(g.Code)
 	}
 	waits := g.State == pairing.GrantPending && (g.JKT == "" || g.JKT == use.JKT)
-	if !waits || use.Quick || !wait.until(r.Context(), g.Expires.Time()) {
+	look := func() bool {
+		now, err := i.find(r.Context(), use.Token)
+		return err == nil && now.State != g.State
+	}
+	if !waits || use.Quick || !wait.until(r.Context(), g.Expires.Time(), i.config.Look, look) {
 		return g, nil
 	}
 	use.Waited = true

@@ -106,7 +106,7 @@ func (db *DB) Close() error {
 }
 
 // Skew is how far the clock that transactions go by stood ahead of this
-// process's own when the newest transaction began.
+// process's own, at least, when the newest transaction began.
 func (db *DB) Skew() time.Duration { return time.Duration(db.skew.Load()) }
 
 // A Tx is a transaction. Now is its one timestamp, by the database's clock: when
@@ -153,12 +153,13 @@ func (db *DB) View(ctx context.Context, f func(*Tx) error) error {
 }
 
 func (db *DB) run(ctx context.Context, m mode, f func(*Tx) error) error {
+	before := time.Now()
 	t, now, err := db.engine.begin(ctx, m)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer t.Rollback()
-	db.skew.Store(int64(time.Until(now)))
+	db.skew.Store(int64(outside(now, before, time.Now())))
 	tx := &Tx{Now: now, ctx: ctx, sql: t, master: db.master, db: db, holds: m == writing && db.engine.shared()}
 	if err := f(tx); err != nil {
 		return err
@@ -178,6 +179,11 @@ func (db *DB) run(ctx context.Context, m mode, f func(*Tx) error) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// outside is how far an instant is before or after the time in which it was read.
+func outside(now, before, after time.Time) time.Duration {
+	return min(now.Sub(before), 0) + max(now.Sub(after), 0)
 }
 
 // Attempt runs f as a part of the transaction that leaves no trace if it fails,

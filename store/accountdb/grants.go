@@ -163,6 +163,20 @@ func (s Grants) UseDevice(ctx context.Context, device cardea.DeviceID, proofs []
 	return linked, err
 }
 
+// UseProof records a proof and reports whether it was not recorded before. Where
+// no other process can have seen it that is left to the caller's memory, and
+// shared is false.
+func (s Grants) UseProof(ctx context.Context, proof pairing.ProofID) (fresh, shared bool, err error) {
+	if !s.db.engine.shared() {
+		return true, false, nil
+	}
+	err = s.db.Update(ctx, func(tx *Tx) error { return tx.useProofs([]pairing.ProofID{proof}) })
+	if errors.Is(err, pairing.ErrReplayed) {
+		return false, true, nil
+	}
+	return err == nil, true, err
+}
+
 // RevokeGrant ends a grant inside a larger change, such as an unlink.
 // ErrNoGrant if there is no such grant.
 func (tx *Tx) RevokeGrant(grant pairing.GrantID) error {

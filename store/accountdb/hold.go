@@ -42,6 +42,10 @@ func (tx *Tx) holdOf(query string, args ...any) error {
 	return tx.hold(account)
 }
 
+// Shared reports whether other processes may write to the database as well, so
+// that what this one remembers may be outdated.
+func (tx *Tx) Shared() bool { return tx.db.engine.shared() }
+
 // Hold keeps every other transaction that holds the same name waiting until the
 // commit, for what belongs to no account.
 func (tx *Tx) Hold(name string) error {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -104,6 +105,28 @@ func Keep(t testing.TB, path string) {
 	if Postgres() {
 		Address(t, path)
 	}
+}
+
+// Two opens one database on the server twice, as two processes do, whatever the
+// other tests run on.
+func Two(t testing.TB) (a, b *accountdb.DB) {
+	t.Helper()
+	dir, key := t.TempDir(), accountdb.NewKey()
+	address := Address(t, dir)
+	open := func(name string) *accountdb.DB {
+		db, err := accountdb.OpenServer(context.Background(), address, filepath.Join(dir, name), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			Check(t, db)
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return db
+	}
+	return open("a.stops"), open("b.stops")
 }
 
 func drop(t testing.TB, server *postgrestest.Server, name string) {
