@@ -70,14 +70,15 @@ func signInAt(t *testing.T, s *stage.Cluster, n *stage.Node, email string) *owne
 	return phone
 }
 
-// A brand is a system of the brand's, at one of the clouds.
+// A brand is a system of the brand's, whose requests the balancer gives to each of
+// the clouds in turn.
 type brand struct {
 	s    *stage.Cluster
 	http *http.Client
 }
 
-func brandOn(s *stage.Cluster, n *stage.Node) brand {
-	return brand{s, &http.Client{Transport: n.Transport(), Timeout: 10 * time.Second}}
+func newBrand(s *stage.Cluster) brand {
+	return brand{s, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}}
 }
 
 func (b brand) call(ctx context.Context, method, path string, in, out any) error {
@@ -198,7 +199,7 @@ func poll(s *stage.Cluster, n *stage.Node, c code) (time.Time, error) {
 }
 
 // heldAtTheOther has a device wait at one cloud and its owner say yes at the
-// other, and returns how long the word took.
+// other, and returns how long it took from the press to the tokens.
 func heldAtTheOther(t *testing.T, s *stage.Cluster, waits *stage.Node, phone *owner.Owner) time.Duration {
 	t.Helper()
 	c := startOn(t, s, waits)
@@ -207,11 +208,11 @@ func heldAtTheOther(t *testing.T, s *stage.Cluster, waits *stage.Node, phone *ow
 	var all sync.WaitGroup
 	all.Go(func() { answered, failed = poll(s, waits, c) })
 	must(t, phone.Open(t.Context(), c.Link)) // several requests, while the poll arrives
+	pressed := time.Now()
 	must(t, phone.Press(t.Context(), "Approve", ""))
-	approved := time.Now()
 	all.Wait()
 	must(t, failed)
-	return answered.Sub(approved)
+	return answered.Sub(pressed)
 }
 
 // Two clouds serve one fleet; one of them is killed while both are busy. What
@@ -220,7 +221,7 @@ func heldAtTheOther(t *testing.T, s *stage.Cluster, waits *stage.Node, phone *ow
 func TestTwoNodesOneKilled(t *testing.T) {
 	s := newCluster(t)
 	dies, stays := s.Nodes[0], s.Nodes[1]
-	const fleet = 4
+	const fleet = 3
 	agents, phones := make([]*stage.Agent, fleet), make([]*owner.Owner, fleet)
 	for i := range agents {
 		var err error
@@ -235,28 +236,26 @@ func TestTwoNodesOneKilled(t *testing.T) {
 	}
 
 	var held time.Duration
-	for range 5 {
+	for range 3 {
 		held = max(held, heldAtTheOther(t, s, stays, phones[0]), heldAtTheOther(t, s, dies, phones[1]))
 	}
-	t.Attr("approved-at-the-other-node", fmt.Sprintf("%.1f ms at most of 10", float64(held.Microseconds())/1000))
+	t.Attr("from-approve-at-one-node-to-tokens-at-the-other", fmt.Sprintf("%.1f ms at most of 6", float64(held.Microseconds())/1000))
 
 	// Both are busy, two pairings are under way, and one is killed.
-	_, subjects := brandOn(s, stays).changes(t)
+	_, subjects := newBrand(s).changes(t)
 	stop := make(chan struct{})
 	said := make([][]cardea.EventID, 2*fleet)
 	var load sync.WaitGroup
-	for i, subject := range subjects[:fleet] {
-		for j, n := range s.Nodes {
-			load.Go(func() { said[2*i+j] = brandOn(s, n).decide(t.Context(), stop, subject, "presence/use") })
-		}
+	for i := range said {
+		load.Go(func() { said[i] = newBrand(s).decide(t.Context(), stop, subjects[i%fleet], "presence/use") })
 	}
 	late, err := s.StartAgent(t.Context(), "late", "car")
 	must(t, err)
 	shown, err := late.Pair(t.Context())
 	must(t, err)
 	other := startOn(t, s, dies)
-	lateOwner := signInAt(t, s, stays, email(2))
-	must(t, agentSays(t, agents[3])) // a device's own word, while the cloud dies
+	lateOwner := signInAt(t, s, stays, email(1))
+	must(t, agentSays(t, agents[2])) // a device's own word, while the cloud dies
 	dies.Kill()
 	must(t, lateOwner.Open(t.Context(), shown.VerificationURIComplete))
 	must(t, lateOwner.Press(t.Context(), "Approve", ""))
@@ -266,7 +265,7 @@ func TestTwoNodesOneKilled(t *testing.T) {
 	load.Wait()
 
 	// Nothing that was acknowledged is lost.
-	events, _ := brandOn(s, stays).changes(t)
+	events, _ := newBrand(s).changes(t)
 	acknowledged, lost := 0, 0
 	for _, list := range said {
 		acknowledged += len(list)
@@ -284,7 +283,7 @@ func TestTwoNodesOneKilled(t *testing.T) {
 	// Every device follows the one that is left.
 	for i, a := range agents {
 		answers(t, a, "presence/use", cardea.Deny)
-		if i == 3 {
+		if i == 2 {
 			answers(t, a, recommend, cardea.Deny)
 			nothingPending(t, a)
 			continue
