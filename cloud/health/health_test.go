@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,9 +97,10 @@ func TestAskedByMany(t *testing.T) {
 func TestHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		stuck, tries := make(chan struct{}), 0
+		var tries atomic.Int64
+		stuck := make(chan struct{})
 		h := health.New(slog.New(slog.NewTextHandler(&log, nil)), health.Check{Name: "x", Restart: true, Try: func(context.Context) error {
-			tries++
+			tries.Add(1)
 			<-stuck
 			return nil
 		}})
@@ -108,8 +110,8 @@ func TestHangs(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		began = time.Now()
-		if code, _ := ask(h.Live()); code != 503 || time.Since(began) != 0 || tries != 1 {
-			t.Errorf("%d after %v, tried %d times", code, time.Since(began), tries)
+		if code, _ := ask(h.Live()); code != 503 || time.Since(began) != 0 || tries.Load() != 1 {
+			t.Errorf("%d after %v, tried %d times", code, time.Since(began), tries.Load())
 		}
 		close(stuck)
 		time.Sleep(2 * time.Second)
