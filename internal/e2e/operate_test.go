@@ -238,7 +238,7 @@ func TestMetrics(t *testing.T) {
 		for _, line := range []string{
 			`cardea_grants_total{event="started"} 2`, `cardea_grants_total{event="denied"} 1`, `cardea_grants_total{event="redeemed"} 1`,
 			`cardea_pairing_seconds_count 1`, `cardea_devices_connected 1`, `cardea_links_behind 0`, `cardea_links_lapsed{class="B"} 0`,
-			`cardea_change_applied_seconds_bucket{le="10"} `, `cardea_reports_answered_total{with="statement"} `,
+			`cardea_change_applied_seconds_bucket{le="10"} `, `cardea_reports_answered_total{with="renewal"} `,
 			`cardea_reports_refused_total{reason="malformed"} 1`, `cardea_decisions_total{reason="not_asked",verdict="deny"} 1`,
 			`cardea_http_requests_total{code="200",method="POST",route="POST /admin/v1/accounts/{subject}/decide"} 1`,
 		} {
