@@ -188,6 +188,10 @@ func TestWhatDevicesReach(t *testing.T) {
 		{"GET", "/oauth/jwks", "", "", 200},
 		{"POST", "/v1/up", "application/cose", "x", 400},
 		{"GET", "/v1/up", "", "", 404},
+		{"GET", "/v1/other", "", "", 404},
+		{"GET", "/oauth/token", "", "", 405},
+		{"GET", "/oauth/other", "", "", 404},
+		{"GET", "/admin/v1/other", "", "", 401},
 		{"POST", "/v1/links", "application/json", "{}", 401},
 		{"GET", "/admin/v1/changes", "", "", 401},
 		{"POST", "/oauth/device_authorization", "application/x-www-form-urlencoded", "client_id=nobody", 400},
@@ -202,7 +206,11 @@ func TestWhatDevicesReach(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		body, _ := io.ReadAll(answer.Body)
 		answer.Body.Close()
+		if answer.StatusCode >= 400 && !strings.HasPrefix(string(body), `{"error":"`) {
+			t.Errorf("%s %s: no error in JSON: %.60s", test.method, test.path, body)
+		}
 		if answer.StatusCode != test.status {
 			t.Errorf("%s %s: %d, want %d", test.method, test.path, answer.StatusCode, test.status)
 		}

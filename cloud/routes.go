@@ -21,6 +21,8 @@ const (
 
 var errEnded = web.Errorf(http.StatusForbidden, "invalid_token", "the pairing has ended: pair again")
 
+var errNotThere = web.Errorf(http.StatusNotFound, "not_found", "there is nothing here for devices, or not with this method")
+
 var errClock = web.Errorf(http.StatusServiceUnavailable, "temporarily_unavailable", "the cloud's clock is being set: try again in a moment")
 
 func (c *cloud) routes(pages, brand http.Handler) http.Handler {
@@ -31,6 +33,7 @@ func (c *cloud) routes(pages, brand http.Handler) http.Handler {
 	mux.Handle("POST "+pathUp, c.hub.Up())
 	mux.Handle("POST "+pathLinks, web.Handle(c.log, c.join))
 	mux.HandleFunc("GET "+pathKeys, c.sendKeys)
+	mux.Handle("/v1/", web.Handle(c.log, func(http.ResponseWriter, *http.Request) error { return errNotThere }))
 	c.handleHealth(mux)
 	mux.Handle("/", pages)
 	return c.metrics.HTTP(c.parting(web.Secure(c.onlyTLS(c.timely(mux)))))

@@ -101,15 +101,15 @@ func brandWords(t *testing.T) catalogue {
 
 func cloudWords(t *testing.T, standard map[string]string) catalogue {
 	all := catalogue{}
-	said(t, all, standard, "cloud", "cloud/hub", "cloud/token", "internal/web")
+	said(t, all, standard, "cloud", "cloud/hub", "cloud/token", "pairing/issuer", "internal/web")
 	for _, word := range standard {
 		all.add(word)
 	}
 	return all
 }
 
-// said collects the words of web.Errorf, web.Error and token's refused in the
-// files of a folder. Others must be constants of package pairing.
+// said collects the words of web.Errorf, token's refused and issuer's refusing in
+// the files of a folder. Others must be constants of package pairing.
 func said(t *testing.T, all catalogue, standard map[string]string, folders ...string) {
 	t.Helper()
 	for _, folder := range folders {
@@ -160,7 +160,7 @@ func errorOf(call *ast.CallExpr) (status int, word ast.Expr, ok bool) {
 	switch {
 	case name == "refused" && len(call.Args) == 2:
 		return http.StatusUnauthorized, call.Args[0], true
-	case name == "Errorf" && len(call.Args) >= 3:
+	case name == "refusing" && len(call.Args) == 3, name == "Errorf" && len(call.Args) >= 3:
 		s, ok := call.Args[0].(*ast.SelectorExpr)
 		return statuses[s.Sel.Name], call.Args[1], ok
 	}

@@ -16,15 +16,28 @@ import (
 
 func (i *Issuer) routes() {
 	i.mux = http.NewServeMux()
-	i.mux.Handle("POST "+PathDeviceAuthorization, i.endpoint(i.authorizeDevice))
-	i.mux.Handle("POST "+PathToken, i.endpoint(i.token))
-	i.mux.Handle("POST "+PathRevocation, i.endpoint(i.revoke))
-	i.mux.Handle("POST "+PathIntrospection, i.endpoint(i.introspect))
+	for path, answer := range map[string]func(request) (any, error){
+		PathDeviceAuthorization: i.authorizeDevice, PathToken: i.token, PathRevocation: i.revoke, PathIntrospection: i.introspect,
+	} {
+		i.mux.Handle("POST "+path, i.endpoint(answer))
+		i.mux.Handle(path, refusing(http.StatusMethodNotAllowed, "method_not_allowed", "send a form with POST"))
+	}
 	i.mux.HandleFunc("GET "+PathJWKS, func(w http.ResponseWriter, r *http.Request) {
 		web.JSON(w, http.StatusOK, i.config.Tokens.JWKS())
 	})
 	i.mux.HandleFunc("GET "+pairing.WellKnownOAuth, i.metadata)
 	i.mux.HandleFunc("GET "+pairing.WellKnownOIDC, i.metadata)
+	i.mux.Handle("/", refusing(http.StatusNotFound, "not_found", "there is nothing here, see "+pairing.WellKnownOAuth))
+}
+
+// refusing answers what is no endpoint in the form of every other error.
+func refusing(status int, code, description string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", http.MethodPost) // RFC 9110, Section 15.5.6
+		}
+		web.JSON(w, status, failure(code, description))
+	})
 }
 
 // ServeHTTP answers the paths of this package and 404 for all others.

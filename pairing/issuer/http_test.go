@@ -135,13 +135,15 @@ func TestWhatTheTokenEndpointRefuses(t *testing.T) {
 	want(t, d.post(issuer.PathToken, url.Values{}), pairing.InvalidRequest)
 	want(t, d.post(issuer.PathToken, url.Values{"grant_type": {"password"}}), pairing.UnsupportedGrantType)
 	want(t, d.post(issuer.PathToken, url.Values{"grant_type": {pairing.GrantClientCredentials}}), pairing.UnauthorizedClient)
-	for _, path := range []string{issuer.PathToken, issuer.PathDeviceAuthorization} {
-		if status, _ := w.get(path); status != http.StatusMethodNotAllowed {
-			t.Errorf("GET %s: %d", path, status)
+	for _, path := range []string{issuer.PathToken, issuer.PathDeviceAuthorization, issuer.PathRevocation, issuer.PathIntrospection} {
+		if status, body := w.get(path); status != http.StatusMethodNotAllowed || pairing.ParseError(status, body).Code != "method_not_allowed" {
+			t.Errorf("GET %s: %d %s", path, status, body)
 		}
 	}
-	if status, _ := w.get("/other"); status != http.StatusNotFound {
-		t.Error("answers what is not its own")
+	for _, path := range []string{"/oauth/other", "/.well-known/other", "/other"} {
+		if status, body := w.get(path); status != http.StatusNotFound || pairing.ParseError(status, body).Code != "not_found" {
+			t.Errorf("GET %s: %d %s", path, status, body)
+		}
 	}
 }
 
