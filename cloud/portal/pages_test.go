@@ -34,7 +34,7 @@ func everyPage(t *testing.T) map[string]*document {
 		"foreign":       anyone.post("/signin", url.Values{}),
 	}
 	for name, path := range map[string]string{
-		"consents": "/consents", "devices": "/devices", "type a code": "/pair", "pair": "/pair?code=WDJB-MJHT",
+		"consents": "/consents", "devices": "/devices", "history": "/history", "account": "/account", "type a code": "/pair", "pair": "/pair?code=WDJB-MJHT",
 		"bad code": "/pair?code=hello", "wrong code": "/pair?code=XXXXXXXX", "approved": "/pair/approved?grant=the-grant",
 		"declined": "/pair/declined", "unlink": "/devices/unlink?link=" + h.devices.get()[0].Link.String(),
 		"unlink nothing": "/devices/unlink?link=x",

@@ -40,6 +40,7 @@ type Accounts interface {
 // Ledger is what owners are asked and decide: *ledger.Ledger.
 type Ledger interface {
 	Page(ctx context.Context, account cardea.AccountID, language string) (ledger.Page, error)
+	History(ctx context.Context, account cardea.AccountID, language string, below uint64, limit int) ([]ledger.Past, bool, error)
 	Decide(ctx context.Context, account cardea.AccountID, channel cardea.Channel, scope cardea.Scope, d cardea.Decision) (cardea.Entry, error)
 }
 
@@ -151,6 +152,7 @@ func (p *Portal) routes(origin string) (http.Handler, error) {
 	mux.Handle("POST /register", p.open(p.postRegister))
 	mux.Handle("POST /signin/with/{provider}", p.open(p.postElsewhere))
 	mux.Handle("GET /signin/with/{provider}/back", p.open(p.showBack))
+	mux.Handle("GET "+historyPage, p.owner(p.showHistory))
 	mux.Handle("GET "+accountPage, p.owner(p.showAccount))
 	mux.Handle("POST /signout", p.open(p.postSignOut))
 	mux.Handle("GET /pair", p.owner(p.showPair))

@@ -17,6 +17,7 @@ var returnPages = map[string][]string{
 	"/pair":           {"code"},
 	"/pair/label":     {"label"},
 	accountPage:       nil,
+	historyPage:       nil,
 	"/consents":       nil,
 	"/devices":        nil,
 	"/devices/unlink": {"link", "grant"},

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/cardea-id/cardea"
 )
@@ -103,6 +104,20 @@ func (tx *Tx) Decisions(account cardea.AccountID, seq uint64) ([]cardea.Entry, e
 // Entries reads the whole ledger after seq, in order, without values.
 func (tx *Tx) Entries(account cardea.AccountID, seq uint64) ([]cardea.Entry, error) {
 	return list(tx, scanEntry, `SELECT `+ledgerColumns+` FROM ledger WHERE account = ? AND seq > ? ORDER BY seq`, account[:], seq)
+}
+
+// EntriesBelow reads up to limit entries before seq, newest first and without
+// values; seq 0 begins at the head.
+func (tx *Tx) EntriesBelow(account cardea.AccountID, seq uint64, limit int) ([]cardea.Entry, error) {
+	if seq == 0 {
+		seq = math.MaxInt64
+	}
+	entries, err := list(tx, scanEntry, `SELECT `+ledgerColumns+` FROM ledger
+		WHERE account = ? AND seq < ? ORDER BY seq DESC LIMIT ?`, account[:], seq, limit)
+	if err != nil {
+		return nil, err
+	}
+	return tx.dated(account, entries)
 }
 
 // HashAt is the hash of the entry at seq, or zero if there is none.

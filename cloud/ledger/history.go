@@ -1,0 +1,118 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// A Past is one entry of an account's ledger as its owner reads it.
+type Past struct {
+	Entry cardea.Entry
+
+	// On is the device it reaches, By the one it was said on or is about, by
+	// name; empty for none. One that was unlinked still has its name.
+	On string
+	By string
+
+	// Title and Question are of the purpose, or Title of the preference; empty
+	// if no catalogue has it any more. Text is what was read: of a grant the
+	// very text it names, in its language, or nothing.
+	Title    string
+	Question string
+	Text     *cardea.Text
+}
+
+// History reads up to limit entries below a sequence number, newest first; below
+// 0 is from the head. older reports that there are more.
+func (l *Ledger) History(ctx context.Context, account cardea.AccountID, language string, below uint64, limit int) (past []Past, older bool, err error) {
+	err = l.DB.View(ctx, func(tx *accountdb.Tx) error {
+		entries, err := tx.EntriesBelow(account, below, limit+1)
+		if err != nil {
+			return err
+		}
+		if older = len(entries) > limit; older {
+			entries = entries[:limit]
+		}
+		names, err := deviceNames(tx, account)
+		if err != nil {
+			return err
+		}
+		cat, _ := l.Catalogue.Current()
+		for _, e := range entries {
+			past = append(past, pastOf(cat, language, names, e))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("history: %w", err)
+	}
+	return past, older, nil
+}
+
+// named are the devices of an account, by device and by link.
+type named struct {
+	devices map[cardea.DeviceID]string
+	links   map[cardea.LinkID]string
+}
+
+func deviceNames(tx *accountdb.Tx, account cardea.AccountID) (named, error) {
+	n := named{map[cardea.DeviceID]string{}, map[cardea.LinkID]string{}}
+	links, err := tx.Links(account)
+	if err != nil {
+		return n, err
+	}
+	for _, link := range links {
+		name, err := tx.LinkName(link)
+		if err != nil {
+			return n, err
+		}
+		n.devices[link.Device], n.links[link.ID] = name, name
+	}
+	return n, nil
+}
+
+func pastOf(cat *cardea.Catalogue, language string, names named, e cardea.Entry) Past {
+	p := Past{Entry: e, On: names.devices[e.Scope.Device], By: names.links[e.Link]}
+	if e.Act == cardea.ActPrefer {
+		if def, ok := cat.Preference(e.Preference); ok {
+			p.Title = def.Titles[languageOf(cat, language)]
+		}
+		return p
+	}
+	purpose, ok := cat.Purpose(e.Key.Purpose())
+	if e.Act == cardea.ActGrant {
+		purpose, ok = cat.VersionOf(e.Key.Purpose(), e.Version)
+	}
+	if !ok {
+		return p
+	}
+	text := purpose.Texts[languageOf(cat, language)]
+	if e.Act == cardea.ActGrant {
+		if shown, ok := shownTo(purpose, e.Notice); ok {
+			text, p.Text = shown, &shown
+		}
+	}
+	p.Title, p.Question = text.Title, text.Facets[e.Key.Facet()]
+	return p
+}
+
+func languageOf(cat *cardea.Catalogue, language string) string {
+	if slices.Contains(cat.Languages, language) {
+		return language
+	}
+	return cat.Languages[0]
+}
+
+// shownTo is the text of a purpose that has this hash, whatever its language.
+func shownTo(p cardea.Purpose, notice cardea.Hash) (cardea.Text, bool) {
+	for language, text := range p.Texts {
+		if p.Notice(language) == notice {
+			return text, true
+		}
+	}
+	return cardea.Text{}, false
+}
