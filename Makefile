@@ -125,9 +125,9 @@ sectors: build ## every sector of what a device keeps zeroed and flipped, files 
 
 .PHONY: foreign
 foreign: # what make interop plays against; the versions from npm stand in package-lock.json
-	@command -v oidc-gen mosquitto_sub stdbuf >/dev/null && command -v node >/dev/null && command -v npm >/dev/null || { \
-	  what="oidc-agent-cli mosquitto-clients coreutils $$(command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm)"; \
-	  apt-get install -y --no-install-recommends $$what || { apt-get update && apt-get install -y --no-install-recommends $$what; }; }
+	@for program in oidc-gen mosquitto_sub node npm; do command -v $$program >/dev/null || missing=yes; done; test -z "$$missing" || { \
+	  packages="oidc-agent-cli mosquitto-clients $$(command -v npm >/dev/null || echo nodejs npm)"; \
+	  apt-get install -y --no-install-recommends $$packages || { apt-get update && apt-get install -y --no-install-recommends $$packages; }; }
 	@cd internal/interop/npm && npm ci --loglevel=error
 
 .PHONY: interop
