@@ -1,5 +1,5 @@
 // Command vm runs an agent in a small virtual machine: a real kernel that
-// believes it is 1970, a real disk, a network cable that is pulled, a suspend, a
+// believes it is 1970, TLS, a real disk, a network cable that is pulled, a suspend, a
 // pause, and power cuts while withdrawals are on their way to the disk. The
 // cloud runs on this machine, and the owner is played as everywhere else.
 //

@@ -59,10 +59,11 @@ type house struct {
 
 // play goes through everything and returns at the first wrong answer.
 func play(ctx context.Context, k kernel, bin, dir string, cuts int, out io.Writer) (err error) {
-	h := &house{kernel: k, dir: dir, out: out, start: time.Now(), stopped: map[cardea.Key]bool{}, phone: owner.New(nil)}
+	h := &house{kernel: k, dir: dir, out: out, start: time.Now(), stopped: map[cardea.Key]bool{}}
 	if err := h.build(ctx, bin); err != nil {
 		return err
 	}
+	h.phone = owner.New(h.stage.Transport())
 	defer func() {
 		if h.machine != nil {
 			h.kill()
@@ -97,7 +98,7 @@ func (h *house) build(ctx context.Context, bin string) error {
 	if err != nil {
 		return err
 	}
-	h.stage, err = stage.Start(ctx, stage.Config{Bin: bin, Dir: h.dir, Catalogue: filepath.Join(module, "testdata/catalogue.yaml")})
+	h.stage, err = stage.Start(ctx, stage.Config{Bin: bin, Dir: h.dir, Catalogue: filepath.Join(module, "testdata/catalogue.yaml"), TLS: true})
 	if err != nil {
 		return err
 	}
@@ -113,6 +114,7 @@ func (h *house) build(ctx context.Context, bin string) error {
 }
 
 const agentConfig = `issuer = %q
+ca_file = "/etc/ca.pem"
 state_dir = "/disk/cardea"
 run_dir = "/run/cardea"
 apps_dir = "/etc/apps.d"
@@ -141,6 +143,7 @@ func (h *house) files(bin string) (map[string]file, error) {
 	}
 	files := map[string]file{
 		"etc/vm.json":          {0o600, plan},
+		"etc/ca.pem":           {0o644, h.stage.Authority.PEM()},
 		"etc/agent.toml":       {0o600, fmt.Appendf(nil, agentConfig, h.stage.URL)},
 		"etc/apps.d/host.toml": {0o600, []byte(programConfig)},
 		"etc/passwd":           {0o644, []byte("root:x:0:0::/:/\n")},
@@ -239,7 +242,7 @@ func (h *house) pair(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.say("linked", "with a clock that says 1970")
+	h.say("linked", "over TLS, with a clock that says 1970")
 	return h.allow(ctx, keys()...)
 }
 
