@@ -25,13 +25,14 @@ func (h *house) Page(program string, mine func(cardea.PurposeID) bool) (*os.File
 		return nil, err
 	}
 	file := os.NewFile(uintptr(fd), "page")
-	text := program
+	var text strings.Builder
+	text.WriteString(program)
 	for _, id := range []cardea.PurposeID{"recommendations", "voice"} {
 		if mine(id) {
-			text += " " + string(id)
+			text.WriteString(" " + string(id))
 		}
 	}
-	_, err = file.WriteAt([]byte(text), 0)
+	_, err = file.WriteAt([]byte(text.String()), 0)
 	return file, err
 }
 

@@ -60,7 +60,7 @@ func TestOperateNamesMetrics(t *testing.T) {
 	_, scraped, err := load(http.DefaultClient, get(operate+"/metrics"))
 	must(t, err)
 	exists := map[string]bool{}
-	for _, line := range strings.Split(scraped, "\n") {
+	for line := range strings.SplitSeq(scraped, "\n") {
 		if name, ok := strings.CutPrefix(line, "# TYPE "); ok {
 			exists[strings.Fields(name)[0]] = true
 		}
