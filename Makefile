@@ -9,8 +9,9 @@ BUILD  := CGO_ENABLED=0 $(GO) build -trimpath
 # The agent is built for size: see docs/decisions/0014-size.md. It speaks
 # HTTP/1.1 alone, and functions are put into their callers only where speed is
 # felt: the runtime, the mathematics of the keys, the decision.
-FAST   := runtime/... internal/... sync/... math/... hash/... crypto/internal/... vendor/golang.org/x/crypto/... \
-	github.com/cardea-id/cardea github.com/cardea-id/cardea/agent/gate
+FAST   := runtime/... internal/runtime/... internal/bytealg internal/abi internal/byteorder sync/atomic math/bits \
+	$(addprefix crypto/internal/,fips140/nistec/... fips140/bigmod fips140/sha256 fips140/aes/... fips140deps/...) \
+	vendor/golang.org/x/crypto/chacha20... github.com/cardea-id/cardea github.com/cardea-id/cardea/agent/gate
 AGENT  := -tags nethttpomithttp2 -gcflags=all=-l $(patsubst %,-gcflags=%=,$(FAST))
 FUZZTIME ?= 10s
 
