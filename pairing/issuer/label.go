@@ -15,7 +15,7 @@ import (
 
 // Devices without a screen: a printed label leads the owner to whatever device
 // asks under it now, and the owner's yes counts once its button was pressed as
-// often as the owner was told. See docs/decisions/0016-labels.md.
+// often as the owner was told. See docs/decisions/0018-labels.md.
 
 // ErrAsleep is returned for a label under which no device asks.
 var ErrAsleep = errors.New("no device asks under this label: press its button until it blinks")
