@@ -145,7 +145,7 @@ UNITS := cardea-agent.service cardea-cloud.service
 .PHONY: units
 units: ## how exposed the systemd units are: each below 2.0
 	@command -v systemd-analyze >/dev/null || apt-get install -y --no-install-recommends systemd || { apt-get update && apt-get install -y --no-install-recommends systemd; }
-	@for u in $(UNITS); do systemd-analyze security --offline=true --threshold=19 --no-pager $(CURDIR)/deploy/systemd/$$u >$(BIN)/units.out 2>&1 || \
+	@mkdir -p $(BIN); for u in $(UNITS); do systemd-analyze security --offline=true --threshold=19 --no-pager $(CURDIR)/deploy/systemd/$$u >$(BIN)/units.out 2>&1 || \
 	  { cat $(BIN)/units.out; exit 1; }; tail -n 1 $(BIN)/units.out | sed 's/^→ //; s/ [^ ]*$$//'; done
 
 VERSION ?= 0.1.0
