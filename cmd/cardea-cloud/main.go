@@ -12,7 +12,9 @@
 // It ends cleanly on SIGINT and SIGTERM. The configuration's fields are
 // described at cloud.Config. backup copies the database to a new file, also
 // while the cloud runs; restore puts such a copy in its place, only while it
-// does not. See docs/backup.md. rotate makes a new key of its kind, whether the
+// does not. See docs/backup.md, also for era, which is what restore is for a
+// database on a server. broker prints the configuration of NATS servers that
+// several clouds share; see docs/cluster.md. rotate makes a new key of its kind, whether the
 // cloud runs or not; see docs/keys.md. clock is for one that signs nothing because
 // its clock was ahead; see docs/clock.md.
 package main
