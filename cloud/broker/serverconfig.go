@@ -41,5 +41,8 @@ authorization {
 max_payload: 32KB
 max_pending: 8MB
 write_deadline: "4s"
+# A cloud that stands still is given up, and asked nothing more.
+ping_interval: "10s"
+ping_max: 2
 no_fast_producer_stall: true
 `))
