@@ -77,8 +77,9 @@ func (i *Issuer) await(r request, client Client, use *pairing.Use) (pairing.Gran
 		return g, failure(pairing.InvalidGrant, "the device code was given to another client")
 	}
 	// Who takes over its own hold has lost its connection and is not too soon,
-	// nor is the one it took over from.
-	if i.pacer.early(g, r.at) && !wait.shared() {
+	// nor is the one it took over from. Where tokens were given nothing is held:
+	// a poll beside the one that got them is a twin, however late it comes.
+	if i.pacer.early(g, r.at) && (g.State == pairing.GrantActive || !wait.shared()) {
 		use.Quick = true
 		i.pacer.slow(g.Code)
 	}
