@@ -69,6 +69,7 @@ func (a *agent) reset(prepare func(state) error) (cardea.DeviceID, error) {
 	a.log.Warn("the device was reset", "device", next.key.ID())
 	a.gone = true
 	a.end(errReset)
+	a.door.Close() // who connects from now on meets the new device
 	return next.key.ID(), nil
 }
 

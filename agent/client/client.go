@@ -277,6 +277,11 @@ func (c *Client) open(ctx context.Context, method, path string, body []byte) (*h
 		req.Header.Set("Content-Type", "application/json")
 	}
 	res, err := c.http.Do(req)
+	if method == http.MethodGet && errors.Is(err, io.EOF) {
+		// The agent that took the connection ended without a word, at a reset or
+		// an update. What only reads can be asked of the next one.
+		res, err = c.http.Do(req)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoAgent, err)
 	}

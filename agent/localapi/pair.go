@@ -37,6 +37,7 @@ func (s *Server) startPair(c *call) error {
 			return errNoReset
 		}
 		start = s.Resetter.NewOwner
+		c.part()
 	default:
 		return invalid("for %.20q: \"add\" a person, or \"new_owner\", which erases the others", req.For)
 	}

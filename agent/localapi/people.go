@@ -76,8 +76,13 @@ func (s *Server) reset(c *call) error {
 	if err != nil {
 		return unreachable(err)
 	}
+	c.part()
 	return c.answer(client.Reset{Reset: true, Device: device})
 }
+
+// part ends the connection after the answer: what is asked next is for the
+// device that was reset, which another server answers for.
+func (c *call) part() { c.w.Header().Set("Connection", "close") }
 
 // link reads the link in the path.
 func (c *call) link() (cardea.LinkID, error) {
