@@ -417,8 +417,9 @@ func TestPagesDieWithTheAgent(t *testing.T) {
 
 // playAgent hands a page over and waits to be killed.
 func playAgent(t *testing.T) {
-	w := newWorld(t)
+	w := &world{t: t, pages: page.NewPages(), link: cardea.NewID[cardea.LinkID](), mine: all}
 	w.Gate = gate.New(gate.Config{Changed: func() { w.pages.Publish(w.Gate) }})
+	w.run(gate.BootTime)
 	w.Set(w.link, gate.State{Revision: 1, Consents: []cardea.Consent{consent("voice/use", cardea.ReasonGranted, cardea.ClassA, 3000)}})
 	w.Activate(w.link)
 	w.Renew(w.link, gate.Anchor{Time: epoch, At: gate.BootTime(), Lease: epoch.Add(time.Hour)})
