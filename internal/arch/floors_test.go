@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"agent/localapi", "cloud/portal", "cloud/admin"},
 	{"agent/syncer", "agent/session", "agent/checkup", "cloud/hub"},
 	{"agent/gate", "agent/page", "agent/keys", "agent/tlsclock", "agent/client", "cloud/ledger", "cloud/broker", "cloud/health", "cloud/metrics", "cloud/clock", "cloud/token", "cloud/certificate", "cloud/provider/providertest"},
-	{"cloud/catalogue", "cloud/provider"},
+	{"cloud/catalogue", "cloud/provider", "cloud/language"},
 	{"store/devicedb/devicedbtest", "store/accountdb/accountdbtest"},
 	{"store/devicedb", "store/accountdb", "pairing/issuer", "pairing/qr/qrtest", "pairing/pairingtest"},
 	{"pairing/qr", "store/stopjournal"},
@@ -52,6 +52,7 @@ var owners = map[string][]string{
 	"github.com/nats-io/nats-server/v2":   {"cloud/broker"},
 	"github.com/nats-io/nats.go":          {"cloud/broker"},
 	"github.com/nats-io/nkeys":            {"cloud/broker"},
+	"github.com/nicksnyder/go-i18n/v2":    {"cloud/language"},
 	"github.com/prometheus/client_golang": {"cloud/metrics"},
 	"github.com/skip2/go-qrcode":          {"pairing/qr"},
 	"github.com/veraison/go-cose":         {"internal/wire"},
@@ -62,6 +63,7 @@ var owners = map[string][]string{
 	"golang.org/x/oauth2":                 {"cloud/provider", "internal/interop"}, // there a foreign client that must pair
 	"golang.org/x/sys":                    {"*"},                                  // system calls, where they are made
 	"golang.org/x/term":                   {"internal/tool"},
+	"golang.org/x/text":                   {"cloud/language"},
 	"modernc.org/sqlite":                  {"store/accountdb"},
 }
 

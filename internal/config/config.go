@@ -37,3 +37,13 @@ func Parse(text string, v any) error {
 	}
 	return nil
 }
+
+// Tree reads TOML text whose keys only the text itself knows, such as a file of
+// messages: as maps of maps and plain values.
+func Tree(text string) (map[string]any, error) {
+	tree := map[string]any{}
+	if _, err := toml.Decode(text, &tree); err != nil {
+		return nil, fmt.Errorf("parse tree: %w", err)
+	}
+	return tree, nil
+}

@@ -65,3 +65,17 @@ func FuzzParse(f *testing.F) {
 		config.Parse(text, new(settings)) // must not panic
 	})
 }
+
+func TestTree(t *testing.T) {
+	tree, err := config.Tree("title = \"a\"\n[late]\none = \"b\"")
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, _ := tree["late"].(map[string]any)
+	if tree["title"] != "a" || late["one"] != "b" {
+		t.Errorf("tree = %v", tree)
+	}
+	if _, err := config.Tree("title = 1\ntitle = 2"); err == nil {
+		t.Error("a key that stands twice was read")
+	}
+}
