@@ -30,6 +30,7 @@ import (
 	"github.com/cardea-id/cardea/agent/gate"
 	"github.com/cardea-id/cardea/agent/localapi"
 	"github.com/cardea-id/cardea/agent/page"
+	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/agent/session"
 	"github.com/cardea-id/cardea/agent/syncer"
 	"github.com/cardea-id/cardea/agent/tlsclock"
@@ -140,7 +141,7 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 	if a.session, err = session.New(a.sessionConfig(st)); err != nil {
 		return nil, err
 	}
-	registry, err := localapi.LoadRegistry(c.AppsDir)
+	registry, err := programs.LoadRegistry(c.AppsDir)
 	if err != nil {
 		log.Error("some programs are not known and will be refused", "err", err)
 	}

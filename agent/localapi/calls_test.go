@@ -18,6 +18,7 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/agent/localapi"
+	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/agent/session"
 	"github.com/cardea-id/cardea/agent/syncer"
 	"github.com/cardea-id/cardea/pairing"
@@ -39,7 +40,7 @@ func TestStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if st.Program != "everything" || len(st.Entitlements) != len(localapi.Entitlements) || st.Device != deviceID ||
+	if st.Program != "everything" || len(st.Entitlements) != len(programs.Entitlements) || st.Device != deviceID ||
 		st.Link != h.link || !slices.Equal(st.Links, []cardea.LinkID{h.link}) || st.Issuer != "https://id.example" ||
 		st.Bar != "" || st.Clock != cardea.ClockSynced || st.Pending != 0 || !st.Connected || st.Generation != 7 {
 		t.Errorf("%+v", st)

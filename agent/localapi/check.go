@@ -9,6 +9,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/agent/syncer"
 	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/store/devicedb"
@@ -43,10 +44,10 @@ func (s *Server) check(c *call) error {
 	}
 	for _, p := range private {
 		f := client.Finding{Check: p.name, State: client.FindHidden, Found: "not for this program"}
-		if c.caller.program.May(MayAdmin) {
+		if c.caller.program.May(programs.MayAdmin) {
 			f = p.look()
 		} else {
-			f.Remedy = fmt.Sprintf("add \"admin\" to entitlements in %s to see it", c.caller.program.file)
+			f.Remedy = fmt.Sprintf("add \"admin\" to entitlements in %s to see it", c.caller.program.File())
 		}
 		found = append(found, f)
 	}
@@ -66,8 +67,8 @@ func act(check, found, remedy string) client.Finding {
 }
 
 // checkPrograms looks at the files of the programs, and at the caller's.
-func (s *Server) checkPrograms(p *Program) client.Finding {
-	if faults := s.Registry.faults; len(faults) > 0 {
+func (s *Server) checkPrograms(p *programs.Program) client.Finding {
+	if faults := s.Registry.Faults(); len(faults) > 0 {
 		var texts []string
 		for _, err := range faults {
 			texts = append(texts, err.Error())
@@ -76,11 +77,8 @@ func (s *Server) checkPrograms(p *Program) client.Finding {
 		f.Figures = map[string]int64{"left_out_files": int64(len(faults))}
 		return f
 	}
-	if s.Registry.units && !kernelNamesUnits() {
-		return act("programs", "there are rules with a unit, and this kernel can not tell a caller's", "name the user instead, or run Linux 6.5 or newer")
-	}
-	f := ok("programs", fmt.Sprintf("you are %q by %s", p.Name, p.file))
-	f.Figures = map[string]int64{"known_programs": int64(len(s.Registry.programs))}
+	f := ok("programs", fmt.Sprintf("you are %q by %s", p.Name, p.File()))
+	f.Figures = map[string]int64{"known_programs": int64(s.Registry.Len())}
 	return f
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
-	"github.com/cardea-id/cardea/agent/localapi"
+	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
@@ -26,7 +26,7 @@ func TestWhoami(t *testing.T) {
 		t.Errorf("%+v", who)
 	}
 	if who.Program != "everything" || !strings.HasSuffix(who.Rule.File, "00.toml") || who.Rule.User != fmt.Sprint(os.Getuid()) ||
-		len(who.Entitlements) != len(localapi.Entitlements) || !slices.Equal(who.Purposes, []string{"*"}) || who.Remedy != "" {
+		len(who.Entitlements) != len(programs.Entitlements) || !slices.Equal(who.Purposes, []string{"*"}) || who.Remedy != "" {
 		t.Errorf("%+v", who)
 	}
 }
@@ -52,7 +52,7 @@ func TestWhoamiOfAStranger(t *testing.T) {
 			t.Errorf("%s: a stranger is told what others may: %+v", why, who)
 		}
 		// What it is told to write is a file that would do.
-		if _, err := localapi.ParseProgram(who.File); err != nil {
+		if _, err := programs.ParseProgram(who.File); err != nil {
 			t.Errorf("%s: %v:\n%s", why, err, who.File)
 		}
 		_, err = h.client(t).Check(t.Context())
@@ -150,7 +150,7 @@ func TestCheckHidesPeople(t *testing.T) {
 func TestCheckNamesFilesLeftOut(t *testing.T) {
 	h := newHouse(t)
 	dir := writeFiles(t, fmt.Sprintf(everything, os.Getuid()), "name = \"broken\"")
-	registry, err := localapi.LoadRegistry(dir)
+	registry, err := programs.LoadRegistry(dir)
 	if err == nil {
 		t.Fatal("no fault was found")
 	}

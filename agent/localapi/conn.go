@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cardea-id/cardea/agent/programs"
 )
 
 // Bounds of the socket.
@@ -22,7 +24,7 @@ const (
 // is read, and closes what is over the bounds.
 type door struct {
 	net.Listener
-	registry *Registry
+	registry *programs.Registry
 	log      *slog.Logger
 
 	mu    sync.Mutex
@@ -104,7 +106,7 @@ func (d *door) Accept() (net.Conn, error) {
 var errTooMany = errors.New("too many connections of this user")
 
 func (d *door) greet(raw net.Conn) (*conn, error) {
-	peer, err := peerOf(raw, d.registry.units)
+	peer, err := programs.PeerOf(raw, d.registry.Units())
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package localapi
 import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
 
@@ -19,11 +20,11 @@ func (s *Server) consents(c *call) error {
 
 // visible is what stands of the program's purposes and what the gate makes of
 // it now.
-func (s *Server) visible(p *Program, link devicedb.Link) []client.Consent {
+func (s *Server) visible(p *programs.Program, link devicedb.Link) []client.Consent {
 	own, denied := link.Log.Own(), s.deniedForAll()
 	out := []client.Consent{}
 	for _, c := range link.Body.Consents {
-		if !p.purpose(c.Key.Purpose()) {
+		if !p.MayPurpose(c.Key.Purpose()) {
 			continue
 		}
 		a := s.Gate.DecideFor(link.ID, cardea.Query{Key: c.Key, Use: cardea.UseCollect})

@@ -2,10 +2,10 @@
 // and JSON on a Unix socket, readable with "curl --unix-socket".
 //
 // Who calls is what the kernel says of the other end of the socket, asked once
-// a connection: no header, token or name in a request makes a caller. A
-// [Registry] of files says which program a user, a group or a systemd unit is,
-// and what that program may ask for. A caller no file names gets nothing but an
-// error that says so; root and the agent's own user are no exception.
+// a connection: no header, token or name in a request makes a caller. Package
+// programs says which program that is and what it may ask for. A caller no file
+// names gets nothing but an error that says so; root and the agent's own user are
+// no exception.
 //
 // Every permission is given or refused, and written to the log, by one
 // function, Server.permit. A program sees only the purposes, audiences and

@@ -19,6 +19,7 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/agent/localapi"
+	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/agent/session"
 	"github.com/cardea-id/cardea/agent/syncer"
 	"github.com/cardea-id/cardea/internal/openapi"
@@ -115,7 +116,7 @@ func newHouseWith(t testing.TB, contract *openapi.Contract, files ...string) *ho
 	if files == nil {
 		files = []string{fmt.Sprintf(everything, os.Getuid())}
 	}
-	registry, err := localapi.LoadRegistry(writeFiles(t, files...))
+	registry, err := programs.LoadRegistry(writeFiles(t, files...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +137,7 @@ func writeFiles(t testing.TB, files ...string) string {
 }
 
 // serve runs a server on a socket that every user can reach.
-func (h *house) serve(t testing.TB, registry *localapi.Registry) {
+func (h *house) serve(t testing.TB, registry *programs.Registry) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cardea")
 	if err != nil {

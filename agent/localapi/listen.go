@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/cardea-id/cardea/agent/programs"
 )
 
 // Faults of the socket.
@@ -67,11 +69,11 @@ func removeStale(path string) error {
 
 func openTo(path, group string) error {
 	if group != "" {
-		gid, err := number(group, groupID)
+		gid, err := programs.GroupID(group)
 		if err != nil {
 			return fmt.Errorf("group: %w", err)
 		}
-		if err := os.Chown(path, -1, int(*gid)); err != nil {
+		if err := os.Chown(path, -1, int(gid)); err != nil {
 			return err
 		}
 	}
@@ -102,7 +104,7 @@ func activated() (net.Listener, error) {
 	}
 	if _, ok := l.(*net.UnixListener); !ok {
 		l.Close()
-		return nil, fmt.Errorf("socket activation: %w: set ListenStream= to a path", errNotUnix)
+		return nil, fmt.Errorf("socket activation: %w: set ListenStream= to a path", programs.ErrNotUnix)
 	}
 	return l, nil
 }

@@ -12,7 +12,7 @@ func (s *Server) page(c *call) error {
 	if s.Pager == nil {
 		return web.Errorf(http.StatusServiceUnavailable, "no_page", "this agent has no pages: ask with POST /v1/decide")
 	}
-	file, err := s.Pager.Page(c.caller.program.Name, c.caller.program.purpose)
+	file, err := s.Pager.Page(c.caller.program.Name, c.caller.program.MayPurpose)
 	if err != nil {
 		return web.Errorf(http.StatusServiceUnavailable, "no_page", "ask with POST /v1/decide: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/agent/session"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/pairing"
@@ -29,7 +30,7 @@ func (s *Server) startPair(c *call) error {
 	case "", client.ForAdd:
 	case client.ForNewOwner:
 		erase := c.route
-		erase.need = MayAdmin
+		erase.need = programs.MayAdmin
 		if err := s.permit(c.r.Context(), c.caller, erase); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/internal/web"
 )
 
@@ -34,7 +35,7 @@ func (s *Server) links(c *call) error {
 	out := client.Links{Generation: generation, Links: make([]client.Person, 0, len(order))}
 	for i, id := range order {
 		p := client.Person{Link: id, Active: id == active, Owner: i == 0}
-		if c.caller.program.May(MayPeople) {
+		if c.caller.program.May(programs.MayPeople) {
 			p.Name = names[id]
 		}
 		out.Links = append(out.Links, p)

@@ -7,14 +7,15 @@ import (
 	"net/http"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/internal/web"
 )
 
 // A caller is the peer of one connection and the program it was found to be,
 // or nil.
 type caller struct {
-	peer    Peer
-	program *Program
+	peer    programs.Peer
+	program *programs.Program
 	conn    net.Conn
 	carry   *carrier
 }
@@ -47,7 +48,7 @@ func (rt route) level(err error) slog.Level {
 	switch {
 	case err != nil:
 		return slog.LevelWarn
-	case rt.method == http.MethodGet || rt.need == MayDecide:
+	case rt.method == http.MethodGet || rt.need == programs.MayDecide:
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
@@ -61,9 +62,9 @@ func (c caller) name() string {
 }
 
 // may is the rule itself. Each refusal names its remedy.
-func (c caller) may(need Entitlement, on []object) error {
+func (c caller) may(need programs.Entitlement, on []object) error {
 	p := c.program
-	if need == Anybody {
+	if need == programs.Anybody {
 		return nil
 	}
 	if p == nil {
@@ -72,30 +73,30 @@ func (c caller) may(need Entitlement, on []object) error {
 			c.peer.UID, c.peer.GID, c.peer.Unit)
 	}
 	if !p.May(need) {
-		return p.refuse("entitlements", string(need))
+		return refuse(p, "entitlements", string(need))
 	}
 	for _, o := range on {
 		switch o := o.(type) {
 		case cardea.PurposeID:
-			if !p.purpose(o) {
-				return p.refuse("purposes", string(o))
+			if !p.MayPurpose(o) {
+				return refuse(p, "purposes", string(o))
 			}
 		case cardea.PreferenceKey:
-			if !p.preference(o) {
-				return p.refuse("preferences", string(o))
+			if !p.MayPreference(o) {
+				return refuse(p, "preferences", string(o))
 			}
 		case audience:
-			if !p.audience(string(o)) {
-				return p.refuse("audiences", string(o))
+			if !p.MayAudience(string(o)) {
+				return refuse(p, "audiences", string(o))
 			}
 		default:
-			return p.refuse("purposes", "unknown object")
+			return refuse(p, "purposes", "unknown object")
 		}
 	}
 	return nil
 }
 
-func (p *Program) refuse(list, item string) error {
+func refuse(p *programs.Program, list, item string) error {
 	return web.Errorf(http.StatusForbidden, "not_entitled",
-		"program %q may not: add %.64q to %s in %s and restart the agent", p.Name, item, list, p.file)
+		"program %q may not: add %.64q to %s in %s and restart the agent", p.Name, item, list, p.File())
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
@@ -34,7 +35,7 @@ func (s *Server) preferences(c *call) error {
 // settings are the preferences the program may see. What was set here and the
 // cloud has not acknowledged stands over what was stated, or a knob would jump
 // back.
-func settings(p *Program, link devicedb.Link) []client.Preference {
+func settings(p *programs.Program, link devicedb.Link) []client.Preference {
 	own := map[cardea.PreferenceKey]cardea.Value{}
 	for _, e := range link.Log.Entries {
 		if e.Act == cardea.ActPrefer {
@@ -43,7 +44,7 @@ func settings(p *Program, link devicedb.Link) []client.Preference {
 	}
 	out := []client.Preference{}
 	for _, stated := range link.Body.Preferences {
-		if !p.preference(stated.Key) {
+		if !p.MayPreference(stated.Key) {
 			continue
 		}
 		value := stated.Value

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cardea-id/cardea/agent/localapi"
+	"github.com/cardea-id/cardea/agent/programs"
 )
 
 // send makes one request of JSON as no client would and reads the answer.
@@ -90,7 +90,7 @@ func calls(h *house) []struct{ method, path, body, need, list string } {
 
 // Every call with every single entitlement: only its own opens it.
 func TestEveryCallNeedsItsEntitlement(t *testing.T) {
-	for _, have := range append([]localapi.Entitlement{""}, localapi.Entitlements...) {
+	for _, have := range append([]programs.Entitlement{""}, programs.Entitlements...) {
 		entitlements := "[]"
 		if have != "" {
 			entitlements = fmt.Sprintf("[%q]", have)
@@ -112,7 +112,7 @@ func TestEveryCallNeedsItsEntitlement(t *testing.T) {
 // list is refused and nothing is done.
 func TestEveryCallKeepsToItsLists(t *testing.T) {
 	var all []string
-	for _, e := range localapi.Entitlements {
+	for _, e := range programs.Entitlements {
 		all = append(all, fmt.Sprintf("%q", e))
 	}
 	h := newHouse(t, fmt.Sprintf("name = \"p\"\nuser = \"%d\"\nentitlements = [%s]\npurposes = [\"recommendations\"]",

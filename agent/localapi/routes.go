@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/agent/syncer"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/store/devicedb"
@@ -18,39 +19,39 @@ import (
 // file lists: its handler asks permit again when it knows what.
 type route struct {
 	method, path string
-	need         Entitlement
+	need         programs.Entitlement
 	scoped       bool
 	handle       func(*call) error
 }
 
 func (s *Server) table() []route {
 	return []route{
-		{"GET", whoamiPath, Anybody, false, s.whoami},
+		{"GET", whoamiPath, programs.Anybody, false, s.whoami},
 		{"GET", "/v1/status", "", false, s.status},
 		{"GET", "/v1/check", "", false, s.check},
-		{"POST", "/v1/pair", MayPair, false, s.startPair},
-		{"GET", "/v1/pair", MayPair, false, s.showPair},
-		{"DELETE", "/v1/pair", MayPair, false, s.cancelPair},
-		{"POST", "/v1/pair/confirm", MayPair, false, s.confirmPair},
-		{"GET", "/v1/pair/qr.png", MayPair, false, s.qrPNG},
-		{"GET", "/v1/pair/qr.svg", MayPair, false, s.qrSVG},
-		{"GET", "/v1/pair/qr.txt", MayPair, false, s.qrText},
-		{"GET", "/v1/pair/spoken", MayPair, false, s.spoken},
-		{"GET", "/v1/identity", MayPrefs, false, s.identity},
-		{"POST", "/v1/token", MayToken, true, s.token},
-		{"POST", "/v1/decide", MayDecide, true, s.decide},
-		{"GET", "/v1/page", MayDecide, false, s.page},
-		{"GET", "/v1/consents", MayReadConsent, false, s.consents},
-		{"POST", "/v1/consents/withdraw", MayWriteConsent, true, s.withdraw},
-		{"POST", "/v1/consents/allow", MayWriteConsent, true, s.allow},
-		{"GET", "/v1/preferences", MayPrefs, false, s.preferences},
-		{"PUT", "/v1/preferences", MayPrefs, true, s.prefer},
-		{"GET", "/v1/watch", MayEvents, false, s.watch},
+		{"POST", "/v1/pair", programs.MayPair, false, s.startPair},
+		{"GET", "/v1/pair", programs.MayPair, false, s.showPair},
+		{"DELETE", "/v1/pair", programs.MayPair, false, s.cancelPair},
+		{"POST", "/v1/pair/confirm", programs.MayPair, false, s.confirmPair},
+		{"GET", "/v1/pair/qr.png", programs.MayPair, false, s.qrPNG},
+		{"GET", "/v1/pair/qr.svg", programs.MayPair, false, s.qrSVG},
+		{"GET", "/v1/pair/qr.txt", programs.MayPair, false, s.qrText},
+		{"GET", "/v1/pair/spoken", programs.MayPair, false, s.spoken},
+		{"GET", "/v1/identity", programs.MayPrefs, false, s.identity},
+		{"POST", "/v1/token", programs.MayToken, true, s.token},
+		{"POST", "/v1/decide", programs.MayDecide, true, s.decide},
+		{"GET", "/v1/page", programs.MayDecide, false, s.page},
+		{"GET", "/v1/consents", programs.MayReadConsent, false, s.consents},
+		{"POST", "/v1/consents/withdraw", programs.MayWriteConsent, true, s.withdraw},
+		{"POST", "/v1/consents/allow", programs.MayWriteConsent, true, s.allow},
+		{"GET", "/v1/preferences", programs.MayPrefs, false, s.preferences},
+		{"PUT", "/v1/preferences", programs.MayPrefs, true, s.prefer},
+		{"GET", "/v1/watch", programs.MayEvents, false, s.watch},
 		{"GET", "/v1/links", "", false, s.links},
-		{"POST", "/v1/links/{id}/activate", MayPeople, false, s.activate},
-		{"POST", "/v1/guest", MayPeople, false, s.guest},
-		{"DELETE", "/v1/links/{id}", MayAdmin, false, s.unlink},
-		{"POST", "/v1/reset", MayAdmin, false, s.reset},
+		{"POST", "/v1/links/{id}/activate", programs.MayPeople, false, s.activate},
+		{"POST", "/v1/guest", programs.MayPeople, false, s.guest},
+		{"DELETE", "/v1/links/{id}", programs.MayAdmin, false, s.unlink},
+		{"POST", "/v1/reset", programs.MayAdmin, false, s.reset},
 	}
 }
 

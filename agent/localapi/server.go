@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/store/devicedb"
 )
@@ -25,7 +26,7 @@ const (
 // A Config says what a Server speaks for.
 type Config struct {
 	// Registry knows the programs. Nil knows none, and everybody is refused.
-	Registry *Registry
+	Registry *programs.Registry
 	// DB is what the device holds. It is only read.
 	DB *devicedb.DB
 	// Device is the device's id.
@@ -60,7 +61,7 @@ func New(c Config) *Server {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if s.Registry == nil {
-		s.Registry = new(Registry)
+		s.Registry = new(programs.Registry)
 	}
 	s.handler = s.routes()
 	return s

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/agent/programs"
 )
 
 // Bounds of a watcher that does not read.
@@ -126,9 +127,9 @@ func (st *stream) write(line []byte) bool {
 }
 
 // event is the state the program may see.
-func (s *Server) event(p *Program, generation uint64) client.Event {
+func (s *Server) event(p *programs.Program, generation uint64) client.Event {
 	e := client.Event{Generation: generation}
-	if p.May(MayPair) {
+	if p.May(programs.MayPair) {
 		e.Pairing = s.pairing().State
 	}
 	link, err := s.held()
@@ -136,10 +137,10 @@ func (s *Server) event(p *Program, generation uint64) client.Event {
 		return e // a guest, or a state that can not be read: there is nothing to see
 	}
 	e.Link, e.Head = link.ID, link.Head
-	if p.May(MayDecide) || p.May(MayReadConsent) {
+	if p.May(programs.MayDecide) || p.May(programs.MayReadConsent) {
 		e.Consents = s.visible(p, link)
 	}
-	if p.May(MayPrefs) {
+	if p.May(programs.MayPrefs) {
 		e.Preferences = settings(p, link)
 	}
 	return e

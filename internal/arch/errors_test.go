@@ -334,7 +334,7 @@ func TestWhatProgramsSay(t *testing.T) {
 // speaking are the packages whose errors a person reads when a program does not
 // start; among them, what they only tell their callers.
 var speaking = map[string][]string{
-	"agent": nil, "agent/keys": nil, "agent/localapi": {"ErrGuest"}, "store/devicedb": {"ErrNotFound"},
+	"agent": nil, "agent/keys": nil, "agent/localapi": {"ErrGuest"}, "agent/programs": {"ErrNotUnix"}, "store/devicedb": {"ErrNotFound"},
 	"store/slots": {"ErrDamaged", "ErrTooBig"}, "store/stopjournal": nil,
 	"store/accountdb": {"ErrNotFound", "ErrErased", "ErrTaken", "ErrForeign"},
 	"cloud/admin":     nil, "cloud/certificate": nil, "cloud/clock": nil, "internal/config": nil,

@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"agent", "cloud"},
 	{"agent/localapi", "cloud/portal", "cloud/admin"},
 	{"agent/syncer", "agent/session", "agent/checkup", "cloud/hub"},
-	{"agent/gate", "agent/page", "agent/keys", "agent/tlsclock", "agent/client", "cloud/ledger", "cloud/broker", "cloud/health", "cloud/metrics", "cloud/clock", "cloud/token", "cloud/certificate", "cloud/provider/providertest"},
+	{"agent/gate", "agent/page", "agent/keys", "agent/tlsclock", "agent/programs", "agent/client", "cloud/ledger", "cloud/broker", "cloud/health", "cloud/metrics", "cloud/clock", "cloud/token", "cloud/certificate", "cloud/provider/providertest"},
 	{"cloud/catalogue", "cloud/provider", "cloud/language"},
 	{"store/devicedb/devicedbtest", "store/accountdb/accountdbtest"},
 	{"store/devicedb", "store/accountdb", "pairing/issuer", "pairing/qr/qrtest", "pairing/pairingtest"},

@@ -1,4 +1,4 @@
-package localapi
+package programs
 
 import (
 	"cmp"
@@ -86,9 +86,11 @@ func (p *Program) resolve() (err error) {
 		}
 	}
 	if p.Group != "" {
-		if p.gid, err = number(p.Group, groupID); err != nil {
+		gid, err := GroupID(p.Group)
+		if err != nil {
 			return fmt.Errorf("%w: group: %w", ErrProgram, err)
 		}
+		p.gid = &gid
 	}
 	return nil
 }
@@ -113,12 +115,19 @@ func userID(name string) (string, error) {
 	return u.Uid, nil
 }
 
-func groupID(name string) (string, error) {
-	g, err := user.LookupGroup(name)
+// GroupID is the number of a group that is told by its name or its number.
+func GroupID(group string) (uint32, error) {
+	gid, err := number(group, func(name string) (string, error) {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			return "", err
+		}
+		return g.Gid, nil
+	})
 	if err != nil {
-		return "", err
+		return 0, err
 	}
-	return g.Gid, nil
+	return *gid, nil
 }
 
 // distinct refuses a second file for the same name or the same callers: which
@@ -150,6 +159,15 @@ func (p *Program) rank() int {
 	}
 	return rank
 }
+
+// Units reports whether a rule asks for the caller's systemd unit.
+func (r *Registry) Units() bool { return r.units }
+
+// Len is how many programs there are.
+func (r *Registry) Len() int { return len(r.programs) }
+
+// Faults are those of the files that were left out.
+func (r *Registry) Faults() []error { return r.faults }
 
 // Match finds the peer's program: of the rules that match, the most particular,
 // and of equal ones the first by file name.

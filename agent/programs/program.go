@@ -1,4 +1,4 @@
-package localapi
+package programs
 
 import (
 	"errors"
@@ -50,8 +50,7 @@ type Program struct {
 	// Group is a group's name or number: the group the program runs as, or one
 	// the user database puts its user into.
 	Group string `toml:"group"`
-	// Unit is a unit of the system's systemd, such as "speaker-ui.service". It
-	// needs Linux 6.5; on an older kernel such a rule matches nobody.
+	// Unit is a unit of the system's systemd, such as "speaker-ui.service".
 	Unit string `toml:"unit"`
 	// Entitlements are what the program may ask for. None: only its status.
 	Entitlements []Entitlement `toml:"entitlements"`
@@ -120,11 +119,14 @@ func (p *Program) validate() error {
 // May reports whether the program has the entitlement.
 func (p *Program) May(e Entitlement) bool { return e == "" || slices.Contains(p.Entitlements, e) }
 
-func (p *Program) purpose(id cardea.PurposeID) bool { return listed(p.Purposes, id) }
-func (p *Program) audience(name string) bool        { return listed(p.Audiences, name) }
-func (p *Program) preference(key cardea.PreferenceKey) bool {
-	return listed(p.Preferences, key)
-}
+// MayPurpose, MayAudience and MayPreference report whether the program may ask
+// about it.
+func (p *Program) MayPurpose(id cardea.PurposeID) bool         { return listed(p.Purposes, id) }
+func (p *Program) MayAudience(name string) bool                { return listed(p.Audiences, name) }
+func (p *Program) MayPreference(key cardea.PreferenceKey) bool { return listed(p.Preferences, key) }
+
+// File is where the program's entitlements stand.
+func (p *Program) File() string { return p.file }
 
 func listed[S ~string](list []S, item S) bool {
 	return slices.Contains(list, item) || slices.Contains(list, Any)

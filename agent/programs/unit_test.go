@@ -1,10 +1,10 @@
-package localapi_test
+package programs_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/cardea-id/cardea/agent/localapi"
+	"github.com/cardea-id/cardea/agent/programs"
 )
 
 var cgroups = []struct{ why, text, unit string }{
@@ -32,7 +32,7 @@ var cgroups = []struct{ why, text, unit string }{
 
 func TestParseUnit(t *testing.T) {
 	for _, c := range cgroups {
-		if got := localapi.ParseUnit(c.text); got != c.unit {
+		if got := programs.ParseUnit(c.text); got != c.unit {
 			t.Errorf("%s: %q is unit %q, want %q", c.why, c.text, got, c.unit)
 		}
 	}
@@ -43,7 +43,7 @@ func FuzzUnit(f *testing.F) {
 		f.Add(c.text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		unit := localapi.ParseUnit(text)
+		unit := programs.ParseUnit(text)
 		if unit != "" && (strings.Contains(unit, "/") || !strings.Contains(text, "/"+unit)) {
 			t.Errorf("%q names unit %q", text, unit)
 		}

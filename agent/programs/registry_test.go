@@ -1,15 +1,28 @@
-package localapi_test
+package programs_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/cardea-id/cardea/agent/localapi"
+	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/internal/config"
 )
+
+func writeFiles(t testing.TB, files ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i, text := range files {
+		path := filepath.Join(dir, fmt.Sprintf("%02d.toml", i))
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
 
 var badPrograms = []struct{ why, text, says string }{
 	{"no name", "user = \"root\"", "name"},
@@ -31,7 +44,7 @@ var badPrograms = []struct{ why, text, says string }{
 
 func TestParseProgramRefuses(t *testing.T) {
 	for _, bad := range badPrograms {
-		_, err := localapi.ParseProgram(bad.text)
+		_, err := programs.ParseProgram(bad.text)
 		if err == nil || !strings.Contains(err.Error(), bad.says) {
 			t.Errorf("%s: %v", bad.why, err)
 		}
@@ -51,8 +64,8 @@ func TestOneBadFileLeavesTheOthers(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, "06.toml"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	r, err := localapi.LoadRegistry(dir)
-	if !errors.Is(err, config.ErrUnknownKey) || !errors.Is(err, localapi.ErrProgram) {
+	r, err := programs.LoadRegistry(dir)
+	if !errors.Is(err, config.ErrUnknownKey) || !errors.Is(err, programs.ErrProgram) {
 		t.Errorf("the faults are not told: %v", err)
 	}
 	for _, file := range []string{"01", "02", "03", "04", "05", "06"} {
@@ -60,11 +73,11 @@ func TestOneBadFileLeavesTheOthers(t *testing.T) {
 			t.Errorf("nothing is said of file %s: %v", file, err)
 		}
 	}
-	if p, ok := r.Match(localapi.Peer{UID: 4001}); !ok || p.Name != "good" {
+	if p, ok := r.Match(programs.Peer{UID: 4001}); !ok || p.Name != "good" {
 		t.Errorf("the good file does not count: %v", p)
 	}
 	for _, uid := range []uint32{0, 4002, 4003, 4004} {
-		if p, ok := r.Match(localapi.Peer{UID: uid, GID: uid}); ok {
+		if p, ok := r.Match(programs.Peer{UID: uid, GID: uid}); ok {
 			t.Errorf("user %d is taken for %s", uid, p.Name)
 		}
 	}
@@ -76,11 +89,11 @@ func TestRegistryFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{filepath.Join(open, "none"), open} {
-		r, err := localapi.LoadRegistry(dir)
+		r, err := programs.LoadRegistry(dir)
 		if err == nil {
 			t.Errorf("%s: no error", dir)
 		}
-		if _, ok := r.Match(localapi.Peer{}); ok {
+		if _, ok := r.Match(programs.Peer{}); ok {
 			t.Errorf("%s: root is somebody", dir)
 		}
 	}
@@ -88,7 +101,7 @@ func TestRegistryFolder(t *testing.T) {
 
 // The narrower rule counts, whatever the files are called.
 func TestMatchTakesTheMostParticular(t *testing.T) {
-	r, err := localapi.LoadRegistry(writeFiles(t,
+	r, err := programs.LoadRegistry(writeFiles(t,
 		"name = \"group\"\ngroup = \"7001\"",
 		"name = \"user\"\nuser = \"7000\"",
 		"name = \"both\"\nuser = \"7000\"\ngroup = \"7001\"",
@@ -99,7 +112,7 @@ func TestMatchTakesTheMostParticular(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for want, peer := range map[string]localapi.Peer{
+	for want, peer := range map[string]programs.Peer{
 		"group":         {UID: 1, GID: 7001},
 		"user":          {UID: 7000, GID: 1},
 		"both":          {UID: 7000, GID: 7001},
@@ -111,7 +124,7 @@ func TestMatchTakesTheMostParticular(t *testing.T) {
 			t.Errorf("%+v is taken for %v, not for %s", peer, p, want)
 		}
 	}
-	if p, ok := r.Match(localapi.Peer{UID: 1, GID: 1}); ok {
+	if p, ok := r.Match(programs.Peer{UID: 1, GID: 1}); ok {
 		t.Errorf("a stranger is taken for %s", p.Name)
 	}
 }
@@ -128,7 +141,7 @@ func TestShippedExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := localapi.ParseProgram(string(text))
+			p, err := programs.ParseProgram(string(text))
 			if err != nil {
 				t.Errorf("%s: %v", path, err)
 			}
@@ -139,37 +152,13 @@ func TestShippedExamples(t *testing.T) {
 	}
 }
 
-// What the document says of files and calls is so.
-func TestIntegrateDocument(t *testing.T) {
-	text, err := os.ReadFile("../../docs/integrate.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, example, found := strings.Cut(string(text), "```toml\n")
-	example, _, _ = strings.Cut(example, "```")
-	if _, err := localapi.ParseProgram(example); err != nil || !found {
-		t.Errorf("the example is refused: %v", err)
-	}
-	for _, c := range calls(newHouse(t)) {
-		path, _, _ := strings.Cut(c.path[1:], "/links/")
-		if !strings.Contains(string(text), path[strings.LastIndex(path, "/")+1:]) {
-			t.Errorf("%s is not in the document", c.path)
-		}
-	}
-	for _, e := range localapi.Entitlements {
-		if !strings.Contains(string(text), "| `"+string(e)+"` |") {
-			t.Errorf("what %q opens is not in the document", e)
-		}
-	}
-}
-
 func FuzzRegistry(f *testing.F) {
 	f.Add("name = \"ui\"\nunit = \"ui.service\"\nuser = \"root\"\nentitlements = [\"decide\"]\npurposes = [\"*\"]")
 	for _, bad := range badPrograms {
 		f.Add(bad.text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		p, err := localapi.ParseProgram(text)
+		p, err := programs.ParseProgram(text)
 		if err != nil {
 			return
 		}
