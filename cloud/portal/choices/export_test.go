@@ -1,0 +1,4 @@
+package choices
+
+// DecisionOf reads the form of a facet.
+var DecisionOf = decisionOf

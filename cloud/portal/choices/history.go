@@ -1,0 +1,90 @@
+package choices
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/ledger"
+	"github.com/cardea-id/cardea/cloud/portal/desk"
+	"github.com/cardea-id/cardea/cloud/portal/words"
+)
+
+// historyPage is everything the owner ever decided.
+const historyPage = "/history"
+
+// pastOnPage is how many decisions one page shows.
+const pastOnPage = 50
+
+// A past is one decision as the page tells it.
+type past struct {
+	What     string // what was done
+	Off      bool   // it stopped something
+	Title    string
+	Question string
+	Where    string // how far it reaches
+	On       string // the device it reaches, by name
+	How      string // where it was said
+	By       string // the device it was said on or is about, by name
+	When     words.Moment
+	Version  uint32
+	Text     *cardea.Text // as it was read, if it is known
+}
+
+type history struct {
+	Past  []past
+	Older string // a link to what is older; empty: nothing is
+	Brand string
+}
+
+func (p *Room) showHistory(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
+	below, err := strconv.ParseUint(r.URL.Query().Get("below"), 10, 63)
+	if err != nil {
+		below = 0
+	}
+	entries, older, err := p.ledger.History(r.Context(), v.Account, desk.Language, below, pastOnPage)
+	if err != nil {
+		return err
+	}
+	body := history{Brand: p.Brand}
+	for _, e := range entries {
+		body.Past = append(body.Past, pastOf(e, time.Now()))
+	}
+	if older {
+		body.Older = historyPage + "?below=" + strconv.FormatUint(entries[len(entries)-1].Entry.Position.Seq, 10)
+	}
+	return p.Pages.Show(w, v, http.StatusOK, "history.html", desk.View{Title: "What you decided", Section: "history", Body: body})
+}
+
+func pastOf(e ledger.Past, now time.Time) past {
+	out := past{
+		What: deeds[e.Entry.Act], Off: e.Entry.Act == cardea.ActDeny, Title: e.Title, Question: e.Question, On: e.On, By: e.By,
+		When: words.Clock(e.Entry.Recorded.Time(), now), Version: e.Entry.Version, Text: e.Text,
+	}
+	switch e.Entry.Channel {
+	case cardea.ChannelPortal:
+		out.How = "on these pages"
+	case cardea.ChannelDevice:
+		out.How = "on a device"
+	case cardea.ChannelBrand:
+		out.How = "through customer service"
+	}
+	if out.On == "" && !e.Entry.Scope.Everywhere() {
+		out.Where = "on a device that is yours no more"
+	}
+	if e.Entry.Scope.Everywhere() && (e.Entry.Act == cardea.ActGrant || e.Entry.Act == cardea.ActDeny) {
+		out.Where = "on all your devices"
+	}
+	return out
+}
+
+// deeds are the acts in the owner's words.
+var deeds = map[cardea.Act]string{
+	cardea.ActGrant:  "You said yes",
+	cardea.ActDeny:   "You said no",
+	cardea.ActPrefer: "You changed a setting",
+	cardea.ActLink:   "You added a device",
+	cardea.ActUnlink: "A device was unlinked",
+	cardea.ActLift:   "A no for everyone was taken back",
+}

@@ -1,0 +1,107 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// Sessions is who is signed in: *accountdb.DB. They are known by the hash of
+// what the browser keeps; accountdb.ErrNotFound is an expected outcome.
+type Sessions interface {
+	StartSession(ctx context.Context, hash cardea.Hash, account cardea.AccountID, life time.Duration) error
+	Session(ctx context.Context, hash cardea.Hash) (accountdb.Session, error)
+	EndSession(ctx context.Context, hash cardea.Hash) error
+}
+
+// A Desk is shared by all rooms. It is safe for concurrent use.
+type Desk struct {
+	// Brand is the name the pages speak under.
+	Brand string
+	// Address is where a request comes from.
+	Address func(*http.Request) netip.Addr
+	Log     *slog.Logger
+
+	// HTTPS: browsers reach the portal over TLS.
+	HTTPS bool
+
+	sessions Sessions
+	problems *Pages
+}
+
+// New makes a desk whose cookies are bound to TLS and host if browsers reach it
+// under an address with https. Brand, address and log may be left out.
+func New(issuer *url.URL, brand string, sessions Sessions, address func(*http.Request) netip.Addr, log *slog.Logger) *Desk {
+	d := &Desk{Brand: brand, Address: address, Log: log, HTTPS: issuer.Scheme == "https", sessions: sessions}
+	if d.Brand == "" {
+		d.Brand = "Cardea"
+	}
+	if d.Address == nil {
+		d.Address = remoteAddress
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	d.problems = d.Pages(pageFiles)
+	return d
+}
+
+func remoteAddress(r *http.Request) netip.Addr {
+	a, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return a.Addr()
+}
+
+// A Page answers a request or returns why it can not: a [Problem] is shown as it
+// is, anything else is logged and shown as ours.
+type Page func(w http.ResponseWriter, r *http.Request, v Visit) error
+
+// Open is for everybody. A POST is answered only if its form is one of ours.
+func (d *Desk) Open(answer Page) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v, err := d.visit(r)
+		if err == nil && r.Method == http.MethodPost {
+			if err = readForm(w, r); err == nil && !v.mayPost(r) {
+				err = ErrForeign
+			}
+		}
+		if err == nil {
+			err = answer(w, r, v)
+		}
+		if err != nil {
+			d.fail(w, r, v, err)
+		}
+	})
+}
+
+// Owner is for who is signed in; everybody else is sent to sign in and comes
+// back.
+func (d *Desk) Owner(answer Page) http.Handler {
+	return d.Open(func(w http.ResponseWriter, r *http.Request, v Visit) error {
+		if !v.Account.IsZero() {
+			return answer(w, r, v)
+		}
+		next := Home
+		if r.Method == http.MethodGet {
+			next = r.URL.RequestURI()
+		}
+		http.Redirect(w, r, WithNext("/signin", next), http.StatusSeeOther)
+		return nil
+	})
+}
+
+// fail shows why a request has no answer.
+func (d *Desk) fail(w http.ResponseWriter, r *http.Request, v Visit, err error) {
+	shown, ok := errors.AsType[Problem](err)
+	if !ok {
+		d.Log.ErrorContext(r.Context(), "page failed", "method", r.Method, "path", r.URL.Path, "err", err)
+		shown = errOurs
+	}
+	d.showProblem(w, v, shown)
+}

@@ -1,0 +1,132 @@
+package devices
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/cloud/portal/desk"
+	"github.com/cardea-id/cardea/cloud/portal/words"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// A deviceCard is a device as the page of devices shows it.
+type deviceCard struct {
+	Link    string
+	Name    string
+	Kind    words.Kind
+	Model   string
+	Serial  string
+	Online  bool
+	Seen    *words.Moment // nil: never
+	Applied *words.Moment // nil: not yet
+	Stops   *words.Moment // nil: nothing runs on
+	Stopped *words.Moment // what ran on has ended by itself
+	Leaving bool
+	Forked  bool
+	Missing bool
+	Lost    bool // it has to be said again what it may do
+	Form    string
+}
+
+func cardOf(d hub.Device, now time.Time, form string) deviceCard {
+	c := deviceCard{
+		Link: d.Link.String(), Name: d.Name, Kind: words.KindOf(d.Kind), Model: d.Model, Serial: d.Serial,
+		Online: d.Online, Leaving: d.State == hub.StateLeaving, Forked: d.Forked, Missing: d.Missing, Lost: d.Lost, Form: form,
+	}
+	seen, applied := words.Ago, words.Clock
+	if d.ByDay {
+		seen, applied = words.OnDay, words.OnDay
+	}
+	if !d.LastSeen.IsZero() {
+		c.Seen = new(seen(d.LastSeen, now))
+	}
+	if d.State == hub.StateApplied && !d.AppliedAt.IsZero() {
+		c.Applied = new(applied(d.AppliedAt, now))
+	}
+	switch {
+	case d.StopsBy.After(now):
+		c.Stops = new(words.By(d.StopsBy, now))
+	case !d.StopsBy.IsZero():
+		c.Stopped = new(words.By(d.StopsBy, now))
+	}
+	return c
+}
+
+func (p *Room) showDevices(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
+	devices, err := desk.Settle(r.Context(), p.devices, v.Account, desk.InStep)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	page := devicesPage{Devices: make([]deviceCard, len(devices))}
+	for i, d := range devices {
+		page.Devices[i] = cardOf(d, now, v.Form())
+	}
+	if page.Apps, err = p.apps(r.Context(), v, devices); err != nil {
+		return err
+	}
+	return p.Pages.Show(w, v, http.StatusOK, "devices.html", desk.View{Title: "Your devices", Section: "devices", Body: page})
+}
+
+// devicesPage is everything that was paired.
+type devicesPage struct {
+	Devices []deviceCard
+	Apps    []app
+}
+
+// errNoDevice answers for a link that is not the owner's, whosever it is.
+var errNoDevice = desk.Problem{Status: http.StatusNotFound, Title: "This device is not among yours",
+	Text: "It may have been unlinked already.", Link: "/devices", Word: "Go to your devices"}
+
+// showUnlink asks once more, because a device that was unlinked has to be paired
+// again.
+func (p *Room) showUnlink(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
+	if grant := r.URL.Query().Get("grant"); grant != "" {
+		return p.showUnlinkApp(w, r, v, grant)
+	}
+	link, err := cardea.ParseID[cardea.LinkID](r.URL.Query().Get("link"))
+	if err != nil {
+		return errNoDevice
+	}
+	devices, err := p.devices.Devices(r.Context(), v.Account)
+	if err != nil {
+		return err
+	}
+	for _, d := range devices {
+		if d.Link == link && d.State != hub.StateLeaving {
+			body := cardOf(d, time.Now(), v.Form())
+			return p.Pages.Show(w, v, http.StatusOK, "unlink.html", desk.View{Title: "Unlink this device?", Section: "devices", Body: body})
+		}
+	}
+	return errNoDevice
+}
+
+func (p *Room) postUnlink(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
+	if grant := r.PostFormValue("grant"); grant != "" {
+		return p.unlinkApp(w, r, v, grant)
+	}
+	return p.onLink(w, r, v, p.devices.Unlink)
+}
+
+func (p *Room) postConfirm(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
+	return p.onLink(w, r, v, p.devices.ConfirmFork)
+}
+
+// onLink does something to the link of the form and shows the devices.
+func (p *Room) onLink(w http.ResponseWriter, r *http.Request, v desk.Visit, do func(context.Context, cardea.AccountID, cardea.LinkID) error) error {
+	link, err := cardea.ParseID[cardea.LinkID](r.PostFormValue("link"))
+	if err != nil {
+		return errNoDevice
+	}
+	if err := do(r.Context(), v.Account, link); errors.Is(err, accountdb.ErrNotFound) {
+		return errNoDevice
+	} else if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/devices", http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,200 @@
+package entry
+
+import (
+	"crypto/hmac"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cardea-id/cardea/cloud/portal/desk"
+	"github.com/cardea-id/cardea/cloud/portal/words"
+	"github.com/cardea-id/cardea/cloud/provider"
+	"github.com/cardea-id/cardea/cloud/throttle"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// attemptCookie keeps a journey.
+const (
+	attemptCookie = "cardea_attempt"
+	attemptLife   = 10 * time.Minute
+)
+
+// A provided is a provider as a page shows it.
+type provided struct {
+	ID, Name string
+	Since    words.Moment // since when the owner signs in with it; empty: not yet
+}
+
+func (p *Room) offers() []provided {
+	var all []provided
+	for _, at := range p.providers {
+		all = append(all, provided{ID: at.ID, Name: at.Name})
+	}
+	return all
+}
+
+func (p *Room) provider(r *http.Request) (*provider.Provider, error) {
+	i := slices.IndexFunc(p.providers, func(at *provider.Provider) bool { return at.ID == r.PathValue("provider") })
+	if i < 0 {
+		return nil, desk.ErrNoPage
+	}
+	return p.providers[i], nil
+}
+
+// A journey is a browser's way to a provider and back.
+type journey struct {
+	attempt provider.Attempt
+	next    string // where its owner was going
+	connect string // the form token of the session that asked to be connected; empty: to sign in
+}
+
+// postElsewhere sends the browser to a provider. It does so by a page and not by
+// redirecting: browsers hold the answer to a form to the policy that forms stay
+// here.
+func (p *Room) postElsewhere(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
+	at, err := p.provider(r)
+	if err != nil {
+		return err
+	}
+	j := journey{attempt: provider.NewAttempt(), next: r.PostFormValue("next")}
+	if !v.Account.IsZero() {
+		j.connect = v.Form()
+	}
+	there, err := at.Authorize(r.Context(), j.attempt)
+	if err != nil {
+		return p.elsewhereProblem(r, at, err)
+	}
+	p.depart(w, j)
+	return p.Pages.Show(w, v, http.StatusOK, "elsewhere.html", desk.View{Title: "To " + at.Name, Body: struct{ Name, URL string }{at.Name, there}})
+}
+
+// showBack is where a provider sends the browser back to. It changes something
+// though it is a GET: the attempt in the cookie, which no other site can set or
+// read, takes the place of the form's token.
+func (p *Room) showBack(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
+	at, err := p.provider(r)
+	if err != nil {
+		return err
+	}
+	j, ok := p.returned(w, r)
+	if !ok {
+		return desk.Problem{Status: http.StatusBadRequest, Title: "This took too long", Link: "/signin", Word: "Sign in",
+			Text: "You came back from " + at.Name + " after more than ten minutes, or in another browser. Start again from here."}
+	}
+	giveBack, err := p.try(r, "elsewhere "+throttle.Block(p.Address(r)), time.Now())
+	if err != nil {
+		return err
+	}
+	identity, err := at.Finish(r.Context(), j.attempt, r.URL.Query())
+	if err != nil {
+		return p.elsewhereProblem(r, at, err)
+	}
+	giveBack()
+	who := accountdb.Identity{Provider: at.ID, Issuer: identity.Issuer, Subject: identity.Subject}
+	if j.connect != "" {
+		return p.connect(w, r, v, at, j, who)
+	}
+	return p.arrive(w, r, at, who, identity.Email, j.next)
+}
+
+// arrive lets in who came from a provider: to their account, or to a new one.
+func (p *Room) arrive(w http.ResponseWriter, r *http.Request, at *provider.Provider, who accountdb.Identity, said, next string) error {
+	login, err := p.accounts.LoginByIdentity(r.Context(), who)
+	switch {
+	case err == nil && login.Disabled:
+		return desk.Problem{Status: http.StatusForbidden, Title: "This account is switched off", Text: "Ask those who gave you the device.", Link: "/signin", Word: "Sign in"}
+	case err == nil:
+		return p.enter(w, r, login.Account, next)
+	case !errors.Is(err, accountdb.ErrNotFound):
+		return err
+	}
+	email, _ := desk.ParseEmail(said)
+	account, err := p.accounts.RegisterIdentity(r.Context(), who, email)
+	if errors.Is(err, accountdb.ErrTaken) {
+		return desk.Problem{Status: http.StatusConflict, Title: "You have an account already",
+			Text: "There is one with the e-mail address that " + at.Name + " knows you by. Sign in to it as you did before, and connect " + at.Name + " there: an address alone proves too little.",
+			Link: desk.WithNext("/signin", accountPage), Word: "Sign in"}
+	}
+	if err != nil {
+		return err
+	}
+	return p.enter(w, r, account, next)
+}
+
+// connect lets the owner sign in with a provider too: in the session that asked
+// for it and no other, or somebody could be made to let a stranger in.
+func (p *Room) connect(w http.ResponseWriter, r *http.Request, v desk.Visit, at *provider.Provider, j journey, who accountdb.Identity) error {
+	if v.Account.IsZero() || !hmac.Equal([]byte(j.connect), []byte(v.Form())) {
+		return desk.Problem{Status: http.StatusForbidden, Title: "You signed out on the way", Link: desk.WithNext("/signin", accountPage), Word: "Sign in",
+			Text: "Nothing was connected. Sign in and connect " + at.Name + " again."}
+	}
+	err := p.accounts.Connect(r.Context(), v.Account, who)
+	if errors.Is(err, accountdb.ErrForeign) {
+		return desk.Problem{Status: http.StatusConflict, Title: "Someone else signs in with this", Link: accountPage, Word: "Back to your account",
+			Text: "Who you are at " + at.Name + " belongs to another account here. If both are yours, sign out and sign in with " + at.Name + " to use the other one."}
+	}
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, accountPage, http.StatusSeeOther)
+	return nil
+}
+
+// elsewhereProblem says what became of signing in at a provider. What it said
+// itself is for the log: an owner is not shown a stranger's words.
+func (p *Room) elsewhereProblem(r *http.Request, at *provider.Provider, err error) error {
+	shown := desk.Problem{Link: "/signin", Word: "Sign in another way"}
+	switch {
+	case errors.Is(err, provider.ErrDeclined):
+		shown.Status, shown.Title = http.StatusForbidden, "You did not sign in"
+		shown.Text = "You, or " + at.Name + ", ended it. Nothing has changed here."
+		return shown
+	case errors.Is(err, provider.ErrUnavailable):
+		shown.Status, shown.Title = http.StatusBadGateway, at.Name+" does not answer"
+		shown.Text = "Try again in a minute, or sign in another way. Your devices go on as before."
+	case errors.Is(err, provider.ErrRefused):
+		shown.Status, shown.Title = http.StatusBadGateway, "We could not trust the answer"
+		shown.Text = "What came back from " + at.Name + " was not what it should have been, so you were not signed in. Start again; if it happens twice, tell those who run this service."
+	default:
+		return fmt.Errorf("sign in at %s: %w", at.ID, err)
+	}
+	p.Log.WarnContext(r.Context(), "sign-in elsewhere failed", "provider", at.ID, "err", err)
+	return shown
+}
+
+// depart keeps a journey in the browser. Where it leads on stays out of the state
+// that the provider sees: it may hold a device's code.
+func (p *Room) depart(w http.ResponseWriter, j journey) {
+	b := base64.RawURLEncoding
+	p.setAttempt(w, b.EncodeToString(j.attempt[:])+"."+b.EncodeToString([]byte(desk.ReturnPath(j.next)))+"."+j.connect, attemptLife)
+}
+
+// returned is the journey the browser comes back from. It ends here.
+func (p *Room) returned(w http.ResponseWriter, r *http.Request) (j journey, ok bool) {
+	c, err := r.Cookie(p.CookieName(attemptCookie))
+	if err != nil {
+		return j, false
+	}
+	p.setAttempt(w, "", -time.Second)
+	parts := strings.Split(c.Value, ".")
+	if len(parts) != 3 {
+		return j, false
+	}
+	attempt, err := base64.RawURLEncoding.Strict().DecodeString(parts[0])
+	if err != nil || len(attempt) != len(j.attempt) {
+		return j, false
+	}
+	next, err := base64.RawURLEncoding.DecodeString(parts[1])
+	return journey{provider.Attempt(attempt), string(next), parts[2]}, err == nil
+}
+
+func (p *Room) setAttempt(w http.ResponseWriter, value string, life time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: p.CookieName(attemptCookie), Value: value, Path: "/",
+		MaxAge: int(life / time.Second), Secure: p.HTTPS, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}

@@ -1,0 +1,177 @@
+package entry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/password"
+	"github.com/cardea-id/cardea/cloud/portal/desk"
+	"github.com/cardea-id/cardea/cloud/portal/words"
+	"github.com/cardea-id/cardea/cloud/throttle"
+	"github.com/cardea-id/cardea/store/accountdb"
+)
+
+// An entrance is what the pages to sign in and to register show.
+type entrance struct {
+	Next      string // where it leads
+	Other     string // the other of the two pages, leading there too
+	Pairing   bool   // a device waits
+	Mail      string
+	Wrong     string // what is wrong, if something is
+	WrongMail bool   // with the address, not with the password
+	Minimum   int
+	Elsewhere []provided
+}
+
+func (p *Room) showSignIn(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
+	return p.openEntrance(w, r, v, "signin.html")
+}
+
+func (p *Room) showRegister(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
+	return p.openEntrance(w, r, v, "register.html")
+}
+
+// openEntrance lets whoever is signed in go straight on.
+func (p *Room) openEntrance(w http.ResponseWriter, r *http.Request, v desk.Visit, name string) error {
+	next := r.URL.Query().Get("next")
+	if !v.Account.IsZero() {
+		http.Redirect(w, r, desk.ReturnPath(next), http.StatusSeeOther)
+		return nil
+	}
+	return p.showEntrance(w, v, http.StatusOK, name, entrance{Next: next})
+}
+
+func (p *Room) showEntrance(w http.ResponseWriter, v desk.Visit, status int, name string, e entrance) error {
+	e.Next, e.Minimum, e.Elsewhere = desk.ReturnPath(e.Next), minPassword, p.offers()
+	e.Pairing = strings.HasPrefix(e.Next, "/pair")
+	title, other := "Sign in", "/register"
+	if name == "register.html" {
+		title, other = "Create an account", "/signin"
+	}
+	e.Other = desk.WithNext(other, e.Next)
+	return p.Pages.Show(w, p.Welcome(w, v), status, name, desk.View{Title: title, Body: e})
+}
+
+// postSignIn does the same work and gives the same answer whether the address or
+// the password is wrong.
+func (p *Room) postSignIn(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
+	e := entrance{Next: r.PostFormValue("next"), Mail: r.PostFormValue("email")}
+	email, ok := desk.ParseEmail(e.Mail)
+	if !ok {
+		e.Wrong, e.WrongMail = "This is no e-mail address. It looks like name@example.com.", true
+		return p.showEntrance(w, v, http.StatusUnprocessableEntity, "signin.html", e)
+	}
+	now := time.Now()
+	giveBack, err := p.try(r, email, now)
+	if err != nil {
+		return err
+	}
+	login, err := p.recognise(r.Context(), email, r.PostFormValue("password"))
+	if errors.Is(err, errNotRecognised) {
+		e.Wrong = "The e-mail address or the password is not right."
+		return p.showEntrance(w, v, http.StatusUnauthorized, "signin.html", e)
+	}
+	if err != nil {
+		return busy(err)
+	}
+	giveBack()
+	return p.enter(w, r, login.Account, e.Next)
+}
+
+// errNotRecognised: no such login. An expected outcome.
+var errNotRecognised = errors.New("not recognised")
+
+func (p *Room) recognise(ctx context.Context, email, typed string) (accountdb.Login, error) {
+	login, err := p.accounts.LoginByEmail(ctx, email)
+	if err != nil && !errors.Is(err, accountdb.ErrNotFound) {
+		return login, fmt.Errorf("sign in: %w", err)
+	}
+	if len(typed) > maxPassword {
+		typed = "" // nobody's, and its work is bounded
+	}
+	right, err := p.Passwords.Check(ctx, typed, login.Password)
+	if err != nil {
+		return login, fmt.Errorf("sign in: %w", err)
+	}
+	if !right || login.Disabled {
+		return login, errNotRecognised
+	}
+	return login, nil
+}
+
+func (p *Room) postRegister(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
+	e := entrance{Next: r.PostFormValue("next"), Mail: r.PostFormValue("email")}
+	email, ok := desk.ParseEmail(e.Mail)
+	if !ok {
+		e.Wrong, e.WrongMail = "This is no e-mail address. It looks like name@example.com.", true
+		return p.showEntrance(w, v, http.StatusUnprocessableEntity, "register.html", e)
+	}
+	chosen := r.PostFormValue("password")
+	if e.Wrong = checkPassword(chosen, email); e.Wrong != "" {
+		return p.showEntrance(w, v, http.StatusUnprocessableEntity, "register.html", e)
+	}
+	if _, err := p.try(r, email, time.Now()); err != nil {
+		return err
+	}
+	hash, err := p.Passwords.Hash(r.Context(), chosen)
+	if err != nil {
+		return busy(err)
+	}
+	account, err := p.accounts.Register(r.Context(), email, hash)
+	if errors.Is(err, accountdb.ErrTaken) {
+		e.Wrong, e.WrongMail = "There is an account with this e-mail address. If it is yours, sign in.", true
+		return p.showEntrance(w, v, http.StatusConflict, "register.html", e)
+	}
+	if err != nil {
+		return err
+	}
+	return p.enter(w, r, account, e.Next)
+}
+
+// try spends one try of the address and one of the login, and returns how to
+// give them back to who turned out to be the owner.
+func (p *Room) try(r *http.Request, email string, now time.Time) (giveBack func(), err error) {
+	from := throttle.Block(p.Address(r))
+	wait, ok := p.byAddress.Take(from, now)
+	if ok {
+		if wait, ok = p.byLogin.Take(email, now); !ok {
+			p.byAddress.GiveBack(from)
+		}
+	}
+	if !ok {
+		return nil, desk.Problem{Status: http.StatusTooManyRequests, Title: "Too many tries",
+			Text: "Wait " + words.Roughly(wait) + " and try again. This keeps others from guessing your password.",
+			Link: desk.WithNext(r.URL.Path, r.PostFormValue("next")), Word: "Try again"}
+	}
+	return func() { p.byAddress.GiveBack(from); p.byLogin.GiveBack(email) }, nil
+}
+
+func busy(err error) error {
+	if errors.Is(err, password.ErrBusy) {
+		return desk.Problem{Status: http.StatusServiceUnavailable, Title: "Many are signing in just now",
+			Text: "Wait a few seconds and try again.", Link: "/signin", Word: "Try again"}
+	}
+	return err
+}
+
+// enter signs the browser in and lets it go on to where it was going.
+func (p *Room) enter(w http.ResponseWriter, r *http.Request, account cardea.AccountID, next string) error {
+	if err := p.SignIn(w, r, account); err != nil {
+		return err
+	}
+	http.Redirect(w, r, desk.ReturnPath(next), http.StatusSeeOther)
+	return nil
+}
+
+func (p *Room) postSignOut(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
+	if err := p.SignOut(r.Context(), w, v); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/signin", http.StatusSeeOther)
+	return nil
+}
