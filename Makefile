@@ -79,6 +79,13 @@ postgresql: # tests start servers of their own
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || apt-get install -y --no-install-recommends postgresql || \
 	  { apt-get update && apt-get install -y --no-install-recommends postgresql; }
 
+# The fonts are those of the languages the pages speak.
+BROWSER := chromium fonts-noto-core fonts-noto-cjk fonts-thai-tlwg fontconfig
+.PHONY: chromium
+chromium: # tests look at the pages in a real browser
+	@command -v chromium >/dev/null && fc-list 2>/dev/null | grep -q NotoSansCJK && fc-list | grep -q tlwg || \
+	  apt-get install -y --no-install-recommends $(BROWSER) || { apt-get update && apt-get install -y --no-install-recommends $(BROWSER); }
+
 # What stands on the database, to be tested on PostgreSQL too. What plays in a
 # bubble of testing/synctest has a file there as well; those that are left out put
 # files back.
@@ -88,7 +95,7 @@ FILES := ^(TestRestoreToEveryCommit|TestDeniedForEveryoneAfterARestore|TestForgo
 ON_POSTGRES := CARDEA_DB=postgres $(GO) test -timeout 10m
 
 .PHONY: test
-test: check strace tools languages postgresql ## check, and all tests with the race detector; DB=postgres: what stands on the database, on PostgreSQL
+test: check strace tools languages postgresql chromium ## check, and all tests with the race detector; DB=postgres: what stands on the database, on PostgreSQL
 ifeq ($(DB),postgres)
 	@$(ON_POSTGRES) -race -json -skip '$(FILES)' $(STORE) | $(GO) run ./internal/ci
 else

@@ -36,7 +36,7 @@ var floors = [][]string{
 	{"pairing"},
 	{"internal/wire/vectors"},
 	{"internal/wire", "internal/mqttlink", "internal/owner"},
-	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/figures", "internal/arch", "internal/postgrestest", "internal/openapi", "internal/authority", "store/slots"},
+	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/figures", "internal/arch", "internal/postgrestest", "internal/openapi", "internal/authority", "internal/browser", "store/slots"},
 	{"internal/musts"},
 	{""},
 }
@@ -44,6 +44,8 @@ var floors = [][]string{
 // owners lists who may import a third-party module; tests may import any.
 var owners = map[string][]string{
 	"github.com/BurntSushi/toml":          {"internal/config"},
+	"github.com/chromedp/cdproto":         {"internal/browser"}, // for tests
+	"github.com/chromedp/chromedp":        {"internal/browser"}, // for tests
 	"github.com/coreos/go-oidc/v3":        {"cloud/provider"},
 	"github.com/eclipse/paho.mqtt.golang": {"internal/mqttlink"},
 	"github.com/fxamacker/cbor/v2":        {"internal/wire"},
