@@ -46,6 +46,7 @@ const (
 	ActLink   Act = "link"   // a device was paired; ledger only
 	ActUnlink Act = "unlink" // a pairing ended
 	ActLift   Act = "lift"   // a no for everyone was taken back; gives nobody a yes
+	ActErase  Act = "erase"  // the account was erased; ledger only, and the last word of its owner
 )
 
 // A Scope is how far a decision reaches: the zero Scope is the whole account,

@@ -1,5 +1,7 @@
 package cardea
 
+import "time"
+
 // Limits of what travels.
 const (
 	// MaxMessageBytes bounds what a device is told, sealed.
@@ -45,8 +47,17 @@ type Identity struct {
 // An OrderKind is what an order asks.
 type OrderKind string
 
-// OrderUnlink ends the link on the device.
-const OrderUnlink OrderKind = "unlink"
+// The orders there are. What a device does not know it leaves undone.
+const (
+	// OrderUnlink ends the link on the device.
+	OrderUnlink OrderKind = "unlink"
+	// OrderErase ends the link and leaves nothing of it but its farewell, which
+	// reports the order as done. It stands beside an unlink, for older devices.
+	OrderErase OrderKind = "erase"
+	// OrderIdentify has the device show or sound itself, so that its owner sees
+	// which one it is.
+	OrderIdentify OrderKind = "identify"
+)
 
 // An Order asks the device to do something once. It stands in every statement
 // until it was proven done.
@@ -137,4 +148,11 @@ type Up struct {
 	// Loss: something that was stopped on the device may be lost, so it denies
 	// everything on this link until the owner has confirmed this very loss.
 	Loss LossID `cbor:"13,keyasint,omitzero"`
+	// Done are orders that the device has done: those of the statement it holds,
+	// and in a link's last report the one that erased it.
+	Done []OrderID `cbor:"15,keyasint,omitempty"`
 }
+
+// MaxOfflineRetention is how long a link goes on that hears nothing from its
+// cloud: then the device erases it by itself.
+const MaxOfflineRetention = 90 * 24 * time.Hour

@@ -285,6 +285,9 @@ type Event struct {
 	Consents    []Consent       `json:"consents,omitempty"`
 	Preferences []Preference    `json:"preferences,omitempty"`
 	Resync      bool            `json:"resync,omitempty"`
+	// Identify: the device is to show or sound itself while this is so, because
+	// its owner wants to see which one it is. It lasts some seconds.
+	Identify bool `json:"identify,omitempty"`
 }
 
 // A Page is what goes with the file of a program's page of answers, which comes

@@ -88,6 +88,12 @@ type Resetter interface {
 // ErrGuest is returned when a call needs somebody to be linked and nobody is.
 var ErrGuest = errors.New("nobody is linked: pair the device first")
 
+// A Finder says whether the device is to show itself, for its owner to find it.
+// changed is closed when that is another answer.
+type Finder interface {
+	Identifying() (now bool, changed <-chan struct{})
+}
+
 // A Pager has a page of answers for each program.
 type Pager interface {
 	// Page is the page of a program by its name, as a file to be handed over

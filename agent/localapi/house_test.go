@@ -49,6 +49,8 @@ type house struct {
 	moved      []string // who uses the device, and resets
 	asked      int      // decisions
 
+	finder finder // for the device
+
 	path     string           // of the database
 	server   *localapi.Server // the last one
 	contract *openapi.Contract
@@ -152,7 +154,7 @@ func (h *house) serve(t testing.TB, registry *programs.Registry) {
 	}
 	os.Chmod(h.socket, 0o666)
 	server := localapi.New(localapi.Config{
-		Registry: registry, DB: h.db, Device: deviceID, Gate: h, Pairer: h, Decider: h, Resetter: h, Machine: machine{}, Pager: h,
+		Registry: registry, DB: h.db, Device: deviceID, Gate: h, Pairer: h, Decider: h, Resetter: h, Machine: machine{}, Pager: h, Finder: &h.finder,
 		Log: slog.New(slog.NewTextHandler(&locked{h: h}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	h.server = server

@@ -38,6 +38,8 @@ type Config struct {
 	// Pager has pages of memory from which programs read answers. Nil: there
 	// are none, and programs ask here.
 	Pager Pager
+	// Finder says when the device is to show itself. Nil: never.
+	Finder Finder
 	// Resetter empties the device. Nil: it can not be reset from here.
 	Resetter Resetter
 	// Machine is looked at when somebody asks how the agent is. Nil: it is not.

@@ -63,10 +63,14 @@ type stream struct {
 func (st *stream) run(since uint64) {
 	s, ctx := st.s, st.r.Context()
 	for first := true; ; first = false {
-		generation, shown := s.Gate.Generation(), s.Pairer.Generation()
-		changed, paired := s.Gate.Changed(generation), s.Pairer.Changed(shown)
+		generation, step := s.Gate.Generation(), s.Pairer.Generation()
+		changed, paired := s.Gate.Changed(generation), s.Pairer.Changed(step)
 		event := s.event(st.caller.program, generation)
-		known := !first && st.same(event) || first && generation == since && event.Pairing == ""
+		var shown <-chan struct{}
+		if s.Finder != nil {
+			event.Identify, shown = s.Finder.Identifying()
+		}
+		known := !first && st.same(event) || first && generation == since && event.Pairing == "" && !event.Identify
 		if !known && !st.send(event) {
 			return
 		}
@@ -76,6 +80,7 @@ func (st *stream) run(since uint64) {
 		case <-ctx.Done():
 		case <-changed:
 		case <-paired:
+		case <-shown:
 		case <-lapse.C:
 		}
 		lapse.Stop()

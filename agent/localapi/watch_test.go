@@ -187,6 +187,28 @@ func TestWatchEndsWithTheAgent(t *testing.T) {
 	}
 }
 
+// The owner looks for the device: a line says so and another one that it is over.
+// Who comes meanwhile is told at once, whatever generation they know.
+func TestWatchIdentify(t *testing.T) {
+	h := newHouse(t)
+	next := watching(t, h, 0)
+	if e := next(); e.Identify {
+		t.Errorf("at first %+v", e)
+	}
+	h.finder.show(true)
+	e := next()
+	if !e.Identify || len(e.Consents) == 0 {
+		t.Errorf("the owner looks for it, and the line is %+v", e)
+	}
+	if late := watching(t, h, e.Generation)(); !late.Identify {
+		t.Errorf("who comes late is told %+v", late)
+	}
+	h.finder.show(false)
+	if e := next(); e.Identify || len(e.Consents) == 0 {
+		t.Errorf("it is over, and the line is %+v", e)
+	}
+}
+
 // Each line is one JSON value, for programs in any language.
 func TestWatchLines(t *testing.T) {
 	h := newHouse(t)

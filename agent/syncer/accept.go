@@ -172,6 +172,7 @@ func objection(l devicedb.Link, d cardea.Down, answer bool) Refusal {
 // is reported. s.mu is held.
 func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *pipe) {
 	next, forked := successor(l.Link, d, signed, answer)
+	asked := anew(l.Done, next.Done)
 	confirmed := next.Loss != l.Loss
 	newer := next.Revision > l.Revision
 	consumed := next.Log.N > l.Log.N
@@ -188,6 +189,7 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 		s.cfg.Gate.Renew(l.ID, gate.Anchor{Time: d.Time, At: l.sent, Lease: d.Lease, Resumes: l.resumes})
 	}
 	if answer {
+		l.quiet, l.counted = now, 0
 		if l.expired(d.Time.Add(listMargin)) {
 			s.wantKeys(&l.keyring, l.ID, l.Issuer, errEnding)
 		}
@@ -206,6 +208,9 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 		l.hurry(now)
 	case len(l.Log.Entries) > 0 && answer: // the cloud did not take them
 		l.rest(now, min(jitter(maxRepeat), l.due-now))
+	}
+	if asked {
+		s.identify()
 	}
 	if newer {
 		s.applied(l)
@@ -231,15 +236,7 @@ func (s *Syncer) applied(l *link) {
 			s.cfg.Log.Error("the statement gives a key by an older decision than the one held: it is denied", "link", l.ID, "key", string(c.Key))
 		}
 	}
-	for _, o := range l.Body.Orders {
-		if o.Kind != cardea.OrderUnlink {
-			continue
-		}
-		if err := s.leave(l); err != nil {
-			s.cfg.Log.Error("a link ordered to end could not be left", "link", l.ID, "err", err)
-		}
-		return
-	}
+	s.obey(l)
 }
 
 // successor is the state of a link after a message that may be applied. forked
@@ -255,6 +252,10 @@ func successor(l devicedb.Link, d cardea.Down, signed []byte, answer bool) (next
 		next.Body.Identity, next.Body.Preferences, next.Body.Orders = body.Identity, body.Preferences, body.Orders
 		next.Body.Consents, next.Decided = settle(body.Consents, l.Decided)
 		next.Statement, next.Revision, next.BodyHash = signed, d.Revision, d.BodyHash
+		next.Done = doneWith(body.Orders)
+	}
+	if answer && (l.Silent > 0 || d.Time.Sub(l.Heard).Abs() >= heardEvery) {
+		next.Heard, next.Silent = d.Time, 0
 	}
 	if answer && d.Confirmed == l.Loss {
 		next.Loss = cardea.LossID{}
@@ -314,7 +315,8 @@ func settle(stated []cardea.Consent, decided map[cardea.Key]cardea.Point) ([]car
 // there writes nothing.
 func changed(a, b devicedb.Link) bool {
 	return a.Revision != b.Revision || a.Head != b.Head || a.Bar != b.Bar || !slices.Equal(a.Rejected, b.Rejected) ||
-		a.Log.ID != b.Log.ID || a.Log.N != b.Log.N || len(a.Log.Entries) != len(b.Log.Entries) || a.Loss != b.Loss
+		a.Log.ID != b.Log.ID || a.Log.N != b.Log.N || len(a.Log.Entries) != len(b.Log.Entries) || a.Loss != b.Loss ||
+		a.Heard != b.Heard || a.Silent != b.Silent
 }
 
 // adopt writes what a message can change, and nothing else.
@@ -322,6 +324,7 @@ func adopt(x *devicedb.Link, next devicedb.Link) {
 	x.Statement, x.Revision, x.BodyHash, x.Head = next.Statement, next.Revision, next.BodyHash, next.Head
 	x.Body, x.Decided, x.Log, x.Rejected, x.Bar = next.Body, next.Decided, next.Log, next.Rejected, next.Bar
 	x.Everyone, x.Loss = next.Everyone, next.Loss
+	x.Done, x.Heard, x.Silent = next.Done, next.Heard, next.Silent
 }
 
 // receiveUnknown takes the signed word of a cloud that it does not know the link

@@ -233,6 +233,11 @@ func (c *cloud) consume(p *peer, up cardea.Up) {
 	if c.idle {
 		return
 	}
+	p.orders = slices.DeleteFunc(p.orders, func(o cardea.Order) bool {
+		done := slices.Contains(up.Done, o.ID)
+		p.closed = p.closed || done && o.Kind == cardea.OrderErase
+		return done
+	})
 	log := p.logs[up.Log]
 	if log == nil {
 		log = map[uint64]cardea.Hash{}

@@ -55,9 +55,7 @@ func (s *Syncer) leave(l *link) error {
 	if err := s.cfg.DB.Leave(f); err != nil {
 		return err
 	}
-	s.gone(l)
-	s.bid(f)
-	s.connect()
+	s.ended(l, f)
 	s.cfg.Log.Info("link ended", "link", l.ID)
 	return nil
 }
@@ -112,9 +110,7 @@ func (s *Syncer) Abandon(keep func([]devicedb.Farewell) error) error {
 // lastWords signs as many reports as the log needs; the last one ends the link.
 // They are the last use of its state: what is sent later are these bytes.
 func (s *Syncer) lastWords(l *link) (devicedb.Farewell, error) {
-	f := devicedb.Farewell{
-		Device: s.device, Link: l.ID, Key: l.Key, Issuer: l.Issuer, UpURL: l.UpURL, BrokerURL: l.BrokerURL, Root: l.Root, KeyList: l.KeyList,
-	}
+	f := s.farewellOf(l)
 	log := l.Log
 	for _, e := range l.unsaved {
 		log = log.Append(e)
@@ -135,6 +131,13 @@ func (s *Syncer) lastWords(l *link) (devicedb.Farewell, error) {
 		left = left[len(up.Entries):]
 	}
 	return f, nil
+}
+
+// farewellOf is a link's farewell without its words.
+func (s *Syncer) farewellOf(l *link) devicedb.Farewell {
+	return devicedb.Farewell{
+		Device: s.device, Link: l.ID, Key: l.Key, Issuer: l.Issuer, UpURL: l.UpURL, BrokerURL: l.BrokerURL, Root: l.Root, KeyList: l.KeyList,
+	}
 }
 
 // bid begins, or begins again after a restart, to send a farewell. s.mu is held.
@@ -209,7 +212,7 @@ func (s *Syncer) report(l *link) cardea.Up {
 			up.Links = append(up.Links, id)
 		}
 	}
-	up.Away = s.away(l)
+	up.Away, up.Done = s.away(l), l.Done
 	if s.cfg.Gate.ClockOf(l.ID).Synced {
 		up.Clock = cardea.ClockSynced
 	}

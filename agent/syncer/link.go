@@ -38,6 +38,9 @@ type link struct {
 	switched bool
 
 	recalled bool // the cloud has asked for the statement held
+
+	quiet   time.Duration // on the boot clock: since when this run has heard nothing
+	counted time.Duration // how much of that stands in Silent
 }
 
 // An outbox is when and which way something is to be sent, on the boot clock.
@@ -87,7 +90,7 @@ func (s *Syncer) outboxes() iter.Seq[*outbox] {
 
 // hold takes a link over from the database and puts it in force. s.mu is held.
 func (s *Syncer) hold(stored devicedb.Link) error {
-	l := &link{Link: stored, outbox: newOutbox(stored.BrokerURL, stored.UpURL)}
+	l := &link{Link: stored, outbox: newOutbox(stored.BrokerURL, stored.UpURL), quiet: s.cfg.Gate.Boot()}
 	s.links[l.ID] = l
 	switch {
 	case l.Key == wire.LinkKey{}: // damaged, or of a server without sync

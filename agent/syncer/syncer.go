@@ -111,6 +111,10 @@ type Config struct {
 	// statement would allow; 6 h by default.
 	MaxInterval time.Duration
 
+	// MaxOffline is how long a link goes on that hears nothing from its cloud;
+	// cardea.MaxOfflineRetention by default. Then it is erased.
+	MaxOffline time.Duration
+
 	// Log gets what was refused and what changed; by default nothing is logged.
 	Log *slog.Logger
 }
@@ -160,6 +164,8 @@ type Syncer struct {
 	pipes     map[string]*pipe // by the broker's URL
 	refused   map[Refusal]uint64
 
+	showing sign // under its own lock
+
 	anchors atomic.Pointer[map[string][]*x509.Certificate] // by issuer
 	owner   cardea.LinkID                                  // the first of the links
 	denied  map[cardea.Key]bool                            // by the device's owner, for all links
@@ -180,6 +186,7 @@ func New(cfg Config) (*Syncer, error) {
 	setDefault(&cfg.Silence, defaultSilence)
 	setDefault(&cfg.Down, defaultDown)
 	setDefault(&cfg.MaxInterval, defaultMaxInterval)
+	setDefault(&cfg.MaxOffline, cardea.MaxOfflineRetention)
 	s := &Syncer{
 		cfg:       cfg,
 		device:    cardea.DeviceID(jose.Thumbprint(pub)),
@@ -191,6 +198,7 @@ func New(cfg Config) (*Syncer, error) {
 		farewells: map[cardea.LinkID]*farewell{},
 		pipes:     map[string]*pipe{},
 		refused:   map[Refusal]uint64{},
+		showing:   sign{changed: make(chan struct{})},
 	}
 	s.boot = bootNonce(s.device, cfg.Gate.BootID())
 	if err := s.load(); err != nil {
@@ -255,6 +263,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		last = s.watchClocks(last, s.clocks(began))
 		s.follow()
+		s.leaveDue()
 		timer := time.NewTimer(s.nap())
 		select {
 		case <-ctx.Done():
@@ -269,6 +278,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 		}
 		timer.Stop()
 	}
+	s.keepSilence(shortSilence)
 	return ctx.Err()
 }
 

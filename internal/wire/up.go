@@ -101,6 +101,8 @@ func checkUp(u cardea.Up) error {
 		return tooBig("%d entries, at most %d", len(u.Entries), MaxEntries)
 	case len(u.Held) > cardea.MaxMessageBytes:
 		return tooBig("the statement held has %d bytes, at most %d", len(u.Held), cardea.MaxMessageBytes)
+	case len(u.Done) > maxOrders:
+		return tooBig("%d orders done, at most %d", len(u.Done), maxOrders)
 	case u.Have.Revision > maxCount || (u.Have.Revision == 0) != u.Have.BodyHash.IsZero():
 		return malformed("have: a revision and its hash, or neither")
 	case u.Clock != cardea.ClockSynced && u.Clock != cardea.ClockUntrusted:
@@ -109,6 +111,11 @@ func checkUp(u cardea.Up) error {
 	for _, id := range u.Links {
 		if id.IsZero() {
 			return malformed("links: one is none")
+		}
+	}
+	for _, id := range u.Done {
+		if id.IsZero() {
+			return malformed("done: one is none")
 		}
 	}
 	for _, e := range u.Entries {

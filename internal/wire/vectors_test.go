@@ -129,6 +129,12 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 	recover.Recover, asked.Held = true, fill(32, "the statement, which is its receiver's to verify")
 	told, confirmed := c.report(), c.renewal()
 	told.Loss, confirmed.Confirmed = cardea.LossID(fill(16, "loss")), cardea.LossID(fill(16, "loss"))
+	did, ordered := c.report(), c.body()
+	did.Done = []cardea.OrderID{cardea.OrderID(fill(16, "identify"))}
+	ordered.Orders = []cardea.Order{
+		{ID: cardea.OrderID(fill(16, "order")), Kind: cardea.OrderUnlink}, {ID: cardea.OrderID(fill(16, "erase")), Kind: cardea.OrderErase},
+		{ID: cardea.OrderID(fill(16, "identify")), Kind: cardea.OrderIdentify},
+	}
 	report := up(t, c, c.report())
 	house, shared := c.report(), c.body()
 	house.Away, house.Entries = true, cardea.NewLog().Append(
@@ -154,10 +160,12 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 		{Name: "with a log", Kind: "report", Bytes: report},
 		{Name: "the first", Kind: "report", Bytes: up(t, c, first)},
 		{Name: "of who is away, for everyone", Kind: "report", Bytes: up(t, c, house)},
+		{Name: "of an order done", Kind: "report", Bytes: up(t, c, did)},
 		{Name: "no such link", Kind: "unknown", Up: report, Bytes: answer},
 		{Name: "one key and two anchors", Kind: "keys", Bytes: signKeyList(t, c)},
 		{Name: "typical", Kind: "body", Bytes: body(t, c.body())},
 		{Name: "denied for everyone", Kind: "body", Bytes: body(t, shared)},
+		{Name: "with every order", Kind: "body", Bytes: body(t, ordered)},
 		{Name: "empty", Kind: "body", Bytes: body(t, cardea.Body{})},
 		{Name: "of a newer cloud", Kind: "body", Bytes: body(t, newer)},
 		{Name: "of a device", Kind: "topic", Bytes: []byte(wire.UpTopic(c.id))},

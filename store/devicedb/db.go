@@ -94,7 +94,11 @@ var (
 
 // A DB is an open device database.
 type DB struct {
-	bolt    *bbolt.DB
+	path string
+
+	swap sync.RWMutex // over bolt, which Scrub replaces
+	bolt *bbolt.DB
+
 	seal    sealer
 	key     [32]byte
 	base    string // of the names of the files beside
@@ -117,7 +121,7 @@ func Open(path string, seal [32]byte) (*DB, error) {
 		return nil, fmt.Errorf("open device database: %w", err)
 	}
 	db := &DB{
-		bolt: bolt, seal: newSealer(seal), key: seal, base: baseOf(path),
+		path: path, bolt: bolt, seal: newSealer(seal), key: seal, base: baseOf(path),
 		states: map[cardea.LinkID]*state{},
 	}
 	err = db.prepare()
@@ -133,6 +137,9 @@ func Open(path string, seal [32]byte) (*DB, error) {
 	if err != nil {
 		bolt.Close()
 		return nil, fmt.Errorf("open device database: %w", err)
+	}
+	if db.scrubDue() {
+		db.Scrub() // what fails is tried at the next start
 	}
 	return db, nil
 }
@@ -210,6 +217,8 @@ func (db *DB) admit(meta *bbolt.Bucket) error {
 // Close waits for running transactions and lets go of the file.
 func (db *DB) Close() error {
 	db.closed.Store(true)
+	db.swap.Lock()
+	defer db.swap.Unlock()
 	return errors.Join(db.bolt.Close(), db.journal.Close())
 }
 
@@ -232,12 +241,16 @@ func (db *DB) Check() error {
 func (db *DB) view(f func(tx *bbolt.Tx) error) (err error) {
 	defer recoverDamage(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	db.swap.RLock()
+	defer db.swap.RUnlock()
 	return db.bolt.View(f)
 }
 
 func (db *DB) update(f func(tx *bbolt.Tx) error) (err error) {
 	defer recoverDamage(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	db.swap.RLock()
+	defer db.swap.RUnlock()
 	return db.bolt.Update(f)
 }
 

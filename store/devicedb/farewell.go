@@ -27,6 +27,7 @@ type Farewell struct {
 	KeyList   []byte
 	Ups       [][]byte       // sealed reports, each to be sent until it is answered; the last one ends the link
 	Nonces    []cardea.Nonce // theirs
+	Erased    bool           // of a link of which nothing else may stay
 }
 
 // String keeps the key from being printed.
@@ -82,8 +83,24 @@ func (db *DB) Farewells() ([]Farewell, error) {
 
 // DropFarewell forgets a farewell after it was answered.
 func (db *DB) DropFarewell(link cardea.LinkID) error {
-	err := db.update(func(tx *bbolt.Tx) error { return tx.Bucket(farewellBucket).Delete(link[:]) })
-	return errors.Join(err, slots.Remove(db.farewellPath(link)))
+	erased := false
+	err := db.update(func(tx *bbolt.Tx) error {
+		var f Farewell
+		if ok, err := db.get(tx, farewellBucket, link[:], &f); ok && err == nil && f.Erased {
+			erased = true
+			if err := db.put(tx, stateBucket, scrubKey, true); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(farewellBucket).Delete(link[:])
+	})
+	if err != nil || !erased {
+		return errors.Join(err, slots.Remove(db.farewellPath(link)))
+	}
+	if err := slots.Wipe(db.farewellPath(link)); err != nil {
+		return err
+	}
+	return db.Scrub()
 }
 
 // A farewell also has a file of its own beside the database, which is written

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -47,6 +48,15 @@ type Link struct {
 	// Bar denies everything on the link for one reason, until the cloud's
 	// answer lifts it. Empty: no bar.
 	Bar cardea.Reason
+
+	// Done are the orders of the statement held that were done.
+	Done []cardea.OrderID
+
+	// Heard is the cloud's time in one of its last answers, to the day, and Silent
+	// how long the device has run since then without one, to the hour. See
+	// cardea.MaxOfflineRetention.
+	Heard  cardea.Millis
+	Silent time.Duration
 
 	// Loss says that something stopped on this link may be lost. It is the
 	// same in every report until the cloud says that the owner has confirmed it.
@@ -170,7 +180,7 @@ func (db *DB) Join(l Link, tokens pairing.Tokens) error {
 			l.Statement, l.Revision, l.BodyHash = held.Statement, held.Revision, held.BodyHash
 			l.Head, l.Body, l.Decided = held.Head, held.Body, held.Decided
 			l.Log, l.Rejected, l.Bar, l.Everyone = held.Log, held.Rejected, held.Bar, held.Everyone
-			l.Loss = held.Loss
+			l.Loss, l.Done = held.Loss, held.Done
 		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDamaged):
 			return err
 		case lost:

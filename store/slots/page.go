@@ -137,6 +137,46 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// Wipe overwrites a file of this package with zeros, on the disk, and deletes it.
+// A flash that writes elsewhere than it is told keeps what it keeps. One that is
+// not there is no error.
+func Wipe(path string) error {
+	if err := Zero(path); err != nil {
+		return err
+	}
+	return Remove(path)
+}
+
+// Zero overwrites a file with zeros, on the disk. One that is not there is no
+// error.
+func Zero(path string) error {
+	f, err := openSync(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("overwrite: %w", err)
+	}
+	if err := errors.Join(ZeroFile(f), f.Close()); err != nil {
+		return fmt.Errorf("overwrite: %w", err)
+	}
+	return nil
+}
+
+// ZeroFile overwrites an open file with zeros and flushes it.
+func ZeroFile(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	for at, zeros := int64(0), make([]byte, 64<<10); at < info.Size(); at += int64(len(zeros)) {
+		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), info.Size()-at)], at); err != nil {
+			return err
+		}
+	}
+	return f.Sync()
+}
+
 // Remove deletes a file of this package. One that is not there is no error.
 func Remove(path string) error {
 	if err := os.Remove(path); err != nil {
