@@ -85,14 +85,29 @@ type Proposal struct {
 	// OnlyStops: the link was ended or is forked, so that what it says can stop
 	// something and is the owner's word for nothing else.
 	OnlyStops bool
+	// Assurance is how sure it is that the owner decides. Nil: not known here.
+	Assurance *accountdb.Assurance
 }
 
 // Decide takes one decision, in one transaction, and returns the entry. It
 // returns a *RejectedError for a decision that can not be accepted.
 func (l *Ledger) Decide(ctx context.Context, account cardea.AccountID, channel cardea.Channel, scope cardea.Scope, d cardea.Decision) (cardea.Entry, error) {
+	return l.decide(ctx, account, Proposal{Decision: d, Channel: channel, Scope: scope})
+}
+
+// DecideSurely is Decide, and records beside the entry how sure it is that the
+// owner decides.
+func (l *Ledger) DecideSurely(ctx context.Context, account cardea.AccountID, sure accountdb.Assurance, channel cardea.Channel, scope cardea.Scope, d cardea.Decision) (cardea.Entry, error) {
+	return l.decide(ctx, account, Proposal{Decision: d, Channel: channel, Scope: scope, Assurance: &sure})
+}
+
+func (l *Ledger) decide(ctx context.Context, account cardea.AccountID, p Proposal) (cardea.Entry, error) {
 	var e cardea.Entry
 	err := l.DB.Update(ctx, func(tx *accountdb.Tx) (err error) {
-		e, err = l.Take(tx, account, Proposal{Decision: d, Channel: channel, Scope: scope})
+		e, err = l.Take(tx, account, p)
+		if err == nil && p.Assurance != nil {
+			err = tx.Assure(account, e.Position.Seq, *p.Assurance)
+		}
 		return err
 	})
 	if err != nil {
@@ -138,9 +153,26 @@ func (l *Ledger) Take(tx *accountdb.Tx, account cardea.AccountID, p Proposal) (c
 		return e, &RejectedError{cardea.RejectedConfirm}
 	}
 	if p.Act == cardea.ActGrant {
+		if err := l.mayShare(tx, account, e.Key); err != nil {
+			return e, err
+		}
 		return l.grant(tx, account, e)
 	}
 	return l.prefer(tx, account, e)
+}
+
+// mayShare refuses that an account of which nothing is proved says yes to what
+// leaves the device.
+func (l *Ledger) mayShare(tx *accountdb.Tx, account cardea.AccountID, key cardea.Key) error {
+	cat, _ := l.Catalogue.Current()
+	if terms, ok := cat.Terms(key); !ok || terms.Class == cardea.ClassL {
+		return nil
+	}
+	lite, err := tx.Lite(account)
+	if err == nil && lite {
+		err = &RejectedError{cardea.RejectedConfirm}
+	}
+	return err
 }
 
 // same is ErrReused unless the entry is what is proposed. What it was based on

@@ -432,3 +432,46 @@ func TestNobodyProposesALink(t *testing.T) {
 		t.Errorf("rejected %q, want %q", r, cardea.RejectedUnknown)
 	}
 }
+
+// Of whom nothing is proved says yes to nothing that leaves the device.
+func TestLiteAccountSharesNothing(t *testing.T) {
+	d := newDesk(t)
+	err := d.ledger.DB.Update(t.Context(), func(tx *accountdb.Tx) (err error) {
+		d.account.ID, err = tx.RegisterLite("Ada", "ada@example.com")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sure := accountdb.Assurance{}
+	decide := func(key cardea.Key) error {
+		_, err := d.ledger.DecideSurely(t.Context(), d.account.ID, sure, cardea.ChannelPortal, cardea.Scope{}, d.grant(key))
+		return err
+	}
+	const shared, local = cardea.Key("product_analytics/use"), cardea.Key("on_device_personalisation/use")
+	rejected, ok := errors.AsType[*ledger.RejectedError](decide(shared))
+	if !ok || rejected.Reason != cardea.RejectedConfirm {
+		t.Errorf("%s: %v, want it to be confirmed first", shared, decide(shared))
+	}
+	if err := decide(local); err != nil {
+		t.Errorf("%s: %v", local, err)
+	}
+	err = d.ledger.DB.Update(t.Context(), func(tx *accountdb.Tx) error { return tx.Confirm(d.account.ID, "ada@example.com") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	sure = accountdb.Assurance{Level: accountdb.Shown, Methods: []string{"otp"}}
+	if err := decide(shared); err != nil {
+		t.Errorf("confirmed: %v", err)
+	}
+	err = d.ledger.DB.View(t.Context(), func(tx *accountdb.Tx) error {
+		a, err := tx.Assurance(d.account.ID, d.page().Head.Seq)
+		if a.Level != accountdb.Shown || len(a.Methods) != 1 || a.Methods[0] != "otp" {
+			t.Errorf("recorded: %+v", a)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

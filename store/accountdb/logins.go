@@ -60,12 +60,7 @@ func (tx *Tx) newOwner(email, password string) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	sealed, err := tx.SealFor(a.ID, emailLabel, []byte(email))
-	if err != nil {
-		return Account{}, err
-	}
-	return a, tx.exec(`INSERT INTO logins (lookup, account, email_sealed, password, changed) VALUES (?, ?, ?, ?, ?)`,
-		lookup, a.ID[:], sealed, password, tx.Millis())
+	return a, tx.addLogin(a.ID, lookup, email, password)
 }
 
 const emailLabel = "e-mail"
@@ -107,63 +102,11 @@ func (tx *Tx) openEmail(l *Login) error {
 	return err
 }
 
-// A Session is a browser in which an owner is signed in. An owner who signs in
-// through a provider may have no address.
-type Session struct {
-	Account cardea.AccountID
-	Email   string
-	Expires time.Time
-}
-
-// StartSession signs a browser in, for as long as given. hash is of a secret
-// that only the browser keeps. Sessions that have ended are cleared away.
+// StartSession signs a browser in with a password. Most callers say more, see
+// [Tx.StartSession].
 func (db *DB) StartSession(ctx context.Context, hash cardea.Hash, account cardea.AccountID, life time.Duration) error {
-	err := db.Update(ctx, func(tx *Tx) error {
-		if err := tx.exec(`DELETE FROM sessions WHERE expires <= ?`, tx.Millis()); err != nil {
-			return err
-		}
-		return tx.exec(`INSERT INTO sessions (hash, account, created, expires) VALUES (?, ?, ?, ?)`,
-			hash[:], account[:], tx.Millis(), tx.Millis().Add(life))
-	})
-	if err != nil {
-		return fmt.Errorf("start session: %w", err)
-	}
-	return nil
-}
-
-// Session finds who is signed in with the secret of this hash. ErrNotFound if
-// nobody is, or no longer, or the account is disabled.
-func (db *DB) Session(ctx context.Context, hash cardea.Hash) (Session, error) {
-	var s Session
-	err := db.View(ctx, func(tx *Tx) (err error) {
-		s, err = one(tx, scanSession, `SELECT sessions.account, COALESCE(email_sealed, ''), expires FROM sessions
-			LEFT JOIN logins ON logins.account = sessions.account JOIN accounts ON accounts.id = sessions.account
-			WHERE hash = ? AND expires > ? AND disabled = 0`, hash[:], tx.Millis())
-		if err != nil {
-			return err
-		}
-		l := Login{Account: s.Account, Email: s.Email}
-		err = tx.openEmail(&l)
-		s.Email = l.Email
-		return err
-	})
-	if err != nil {
-		return Session{}, fmt.Errorf("session: %w", err)
-	}
-	return s, nil
-}
-
-func scanSession(s scanner) (v Session, err error) {
-	var expires cardea.Millis
-	err = s.Scan(id(&v.Account), &v.Email, &expires)
-	v.Expires = expires.Time()
-	return v, err
-}
-
-// EndSession signs a browser out. Ending one that is over is no error.
-func (db *DB) EndSession(ctx context.Context, hash cardea.Hash) error {
 	return db.Update(ctx, func(tx *Tx) error {
-		return tx.exec(`DELETE FROM sessions WHERE hash = ?`, hash[:])
+		return tx.StartSession(SignIn{Hash: hash, Account: account, By: ByPassword, Life: life})
 	})
 }
 
