@@ -336,7 +336,7 @@ func TestWhatProgramsSay(t *testing.T) {
 var speaking = map[string][]string{
 	"agent": nil, "agent/keys": nil, "agent/localapi": {"ErrGuest"}, "agent/programs": {"ErrNotUnix"}, "store/devicedb": {"ErrNotFound"},
 	"store/slots": {"ErrDamaged", "ErrTooBig"}, "store/stopjournal": nil,
-	"store/accountdb": {"ErrNotFound", "ErrErased", "ErrTaken", "ErrForeign"},
+	"store/accountdb": {"ErrNotFound", "ErrErased", "ErrTaken", "ErrForeign", "ErrClaimed", "ErrTooMany", "ErrWrongCode"},
 	"cloud/admin":     nil, "cloud/certificate": nil, "cloud/clock": nil, "internal/config": nil,
 }
 
