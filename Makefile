@@ -99,8 +99,12 @@ test: check strace tools languages postgresql chromium ## check, and all tests w
 ifeq ($(DB),postgres)
 	@$(ON_POSTGRES) -race -json -skip '$(FILES)' $(STORE) | $(GO) run ./internal/ci
 else
-	@{ $(TEST) -json $(ROOT); $(TEST) -race -json $$($(GO) list ./... | grep -vx $(ROOT)); } | $(GO) run ./internal/ci docs/rfc8628.md docs/rfc9449.md
+	@{ $(TEST) -json $(ROOT); $(TEST) -race -json $$($(GO) list ./... | grep -vx $(ROOT)); } | $(GO) run ./internal/ci docs/rfc8628.md docs/rfc9449.md docs/features.md
 endif
+
+.PHONY: rows
+rows: strace tools languages postgresql ## what the product does, line by line, each shown by its tests: make rows [ROWS="30 31"]
+	@$(GO) run ./internal/rows docs/features.md $(ROWS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz test, each for FUZZTIME=10s

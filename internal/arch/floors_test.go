@@ -36,7 +36,7 @@ var floors = [][]string{
 	{"pairing"},
 	{"internal/wire/vectors"},
 	{"internal/wire", "internal/mqttlink", "internal/owner"},
-	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/figures", "internal/arch", "internal/postgrestest", "internal/openapi", "internal/authority", "internal/browser", "store/slots"},
+	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/rows", "internal/figures", "internal/arch", "internal/postgrestest", "internal/openapi", "internal/authority", "internal/browser", "store/slots"},
 	{"internal/musts"},
 	{""},
 }

@@ -4,7 +4,7 @@
 // every package with its time, the figures that tests give with testing.T.Attr,
 // and at the end one line that counts.
 //
-//	go test -json ./... | go run ./internal/ci docs/rfc8628.md docs/rfc9449.md
+//	go test -json ./... | go run ./internal/ci docs/rfc8628.md docs/features.md
 //
 // The files it is given have tables of standards (see internal/musts): a test that
 // is named there and did not pass in this run is a failure too. Only a whole run

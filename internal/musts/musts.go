@@ -1,8 +1,12 @@
-// Package musts reads the tables in docs that follow a standard demand by demand:
-// which function of ours obeys, and which test would fail if it did not. A table
-// has the columns
+// Package musts reads the tables in docs that follow demands one by one: which
+// function of ours obeys, and which test would fail if it did not. A table of a
+// standard has the columns
 //
 //	| § | word | demand | where | test |
+//
+// and one of what the product does
+//
+//	| row | on | what | where | test |
 //
 // with functions as `package.function` and tests as `package.TestName`, by the
 // last part of a package's path. That the names exist is a test of this package;
@@ -22,13 +26,14 @@ type Name struct{ Package, Name string }
 
 func (n Name) String() string { return n.Package + "." + n.Name }
 
-// A Row is one demand of a standard. Word is how strongly it is demanded, "MUST"
-// for example, in the standard's own capitals; "ours" for what it does not demand.
+// A Row is one demand. Word is how strongly a standard demands it, "MUST" for
+// example, in the standard's own capitals; "ours" for what it does not demand.
+// Of what the product does, Word is where: "device", "cloud" or "both".
 type Row struct {
 	File      string
 	Line      int
-	Standard  string // of the heading above the table, "RFC 8628"
-	Section   string
+	Standard  string // of the heading above the table, "RFC 8628"; [Features]
+	Section   string // or the row's number
 	Word      string
 	Demand    string
 	Functions []Name
@@ -38,8 +43,14 @@ type Row struct {
 // Where is the row's place, for a message.
 func (r Row) Where() string { return fmt.Sprintf("%s:%d", r.File, r.Line) }
 
-// header begins a table that is read; all others are left alone.
-const header = "| § | word | demand | where | test |"
+// Features is the standard of rows of what the product does.
+const Features = "Features"
+
+// The headers that begin a table; all others are left alone.
+const (
+	header         = "| § | word | demand | where | test |"
+	featuresHeader = "| row | on | what | where | test |"
+)
 
 var (
 	heading = regexp.MustCompile(`^#+ .*?((?:RFC|OpenID) [A-Za-z0-9 ]*[A-Za-z0-9])`)
@@ -63,8 +74,11 @@ func Read(file string) ([]Row, error) {
 			standard = m[1]
 		}
 		switch {
-		case line == header:
+		case line == header, line == featuresHeader:
 			inside = true
+			if line == featuresHeader {
+				standard = Features
+			}
 			continue
 		case !strings.HasPrefix(line, "|"):
 			inside = false
@@ -80,7 +94,7 @@ func Read(file string) ([]Row, error) {
 		rows = append(rows, r)
 	}
 	if len(rows) == 0 && lines.Err() == nil {
-		return nil, fmt.Errorf("%s: no table with the columns %s", file, header)
+		return nil, fmt.Errorf("%s: no table with the columns %s or %s", file, header, featuresHeader)
 	}
 	return rows, lines.Err()
 }
