@@ -41,10 +41,10 @@ func Fold(entries []Entry) *Consents {
 }
 
 // Apply takes one more entry. Passed over are entries that are no decision on a
-// consent, an event that was applied before, and a grant by the brand, which
-// nobody can make.
+// consent, an event that was applied before, and a grant by the brand or by a
+// browser's signal, which nobody can make.
 func (c *Consents) Apply(e Entry) {
-	grant := e.Act == ActGrant && e.Channel != ChannelBrand
+	grant := e.Act == ActGrant && e.Channel != ChannelBrand && e.Channel != ChannelGPC
 	if !grant && e.Act != ActDeny || !e.Event.IsZero() && c.seen[e.Event] {
 		return
 	}

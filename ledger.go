@@ -80,11 +80,12 @@ const Owner Authoriser = "owner"
 // A Channel is where a decision was made.
 type Channel string
 
-// The channels there are. Nobody can grant through ChannelBrand.
+// The channels there are. Nobody can grant through ChannelBrand or ChannelGPC.
 const (
 	ChannelPortal Channel = "portal"
 	ChannelDevice Channel = "device"
 	ChannelBrand  Channel = "brand"
+	ChannelGPC    Channel = "gpc" // the owner's browser says it, with Sec-GPC: 1
 )
 
 // A Decision is what somebody decided, as it was said. Base is the head of the

@@ -157,17 +157,21 @@ type Purpose struct {
 	Change      Change    `yaml:"change" json:"change,omitempty"`
 	ReconsentBy time.Time `yaml:"reconsent_by" json:"reconsent_by,omitzero"`
 
-	Devices    []DeviceKind    `yaml:"devices" json:"devices"`
-	Class      Class           `yaml:"class" json:"class"`
-	Staleness  time.Duration   `yaml:"staleness" json:"staleness"` // at most the class's; 0 is the class's
-	Validity   time.Duration   `yaml:"validity" json:"validity"`   // after which a yes ends and is asked again
-	LegalBasis string          `yaml:"legal_basis" json:"legal_basis"`
-	Data       []string        `yaml:"data" json:"data"`
-	Recipients []Recipient     `yaml:"recipients" json:"recipients"`
-	Retention  string          `yaml:"retention" json:"retention"`
-	Countries  []string        `yaml:"countries" json:"countries"`
-	Facets     []Facet         `yaml:"facets" json:"facets"`
-	Texts      map[string]Text `yaml:"texts" json:"texts"` // by language tag, "en"
+	Devices    []DeviceKind  `yaml:"devices" json:"devices"`
+	Class      Class         `yaml:"class" json:"class"`
+	Staleness  time.Duration `yaml:"staleness" json:"staleness"` // at most the class's; 0 is the class's
+	Validity   time.Duration `yaml:"validity" json:"validity"`   // after which a yes ends and is asked again
+	LegalBasis string        `yaml:"legal_basis" json:"legal_basis"`
+	Data       []string      `yaml:"data" json:"data"`
+	Recipients []Recipient   `yaml:"recipients" json:"recipients"`
+	Retention  string        `yaml:"retention" json:"retention"`
+	Countries  []string      `yaml:"countries" json:"countries"`
+	Facets     []Facet       `yaml:"facets" json:"facets"`
+	// Advertising: it chooses what is advertised by what somebody does with other
+	// companies' things, or lets others do so.
+	Advertising bool `yaml:"advertising" json:"advertising,omitzero"`
+
+	Texts map[string]Text `yaml:"texts" json:"texts"` // by language tag, "en"
 }
 
 // MaxStaleness is the purpose's own bound, or its class's.
@@ -187,6 +191,29 @@ func (p Purpose) Keys() []Key {
 	return keys
 }
 
+// Sells lists the keys that a browser's word against selling and sharing (Global
+// Privacy Control) is about: selling, where it is asked apart; otherwise passing
+// on to who pays for it, or the use itself where that is not asked apart either;
+// and every key of advertising across companies. What is not gated has none.
+func (p Purpose) Sells() []Key {
+	if p.Class == ClassN {
+		return nil
+	}
+	if p.Advertising {
+		return p.Keys()
+	}
+	paid := slices.ContainsFunc(p.Recipients, func(r Recipient) bool { return r.Sold })
+	switch {
+	case slices.Contains(p.Facets, FacetSale):
+		return []Key{KeyOf(p.ID, FacetSale)}
+	case paid && slices.Contains(p.Facets, FacetThirdParty):
+		return []Key{KeyOf(p.ID, FacetThirdParty)}
+	case paid:
+		return p.Keys()
+	}
+	return nil
+}
+
 // On reports whether devices of the kind are asked this purpose.
 func (p Purpose) On(kind DeviceKind) bool { return slices.Contains(p.Devices, kind) }
 
@@ -201,6 +228,9 @@ func (p Purpose) Notice(language string) Hash {
 	items := 14
 	if p.Change != "" {
 		items += 3
+	}
+	if p.Advertising {
+		items++
 	}
 	d := newDigest("cardea notice", items)
 	d.text(string(p.ID)).uint(uint64(p.Version)).text(language)
@@ -220,6 +250,9 @@ func (p Purpose) Notice(language string) Hash {
 	}
 	if p.Change != "" {
 		d.text(string(p.Change)).uint(p.reconsentSeconds()).text(t.Changed)
+	}
+	if p.Advertising {
+		d.bool(true)
 	}
 	return d.sum()
 }

@@ -81,6 +81,7 @@ func (p Purpose) Differs(former Purpose) []string {
 		same bool
 	}{
 		{"class", p.Class == former.Class},
+		{"advertising", p.Advertising == former.Advertising},
 		{"legal_basis", p.LegalBasis == former.LegalBasis},
 		{"data", sameSet(p.Data, former.Data)},
 		{"recipients", sameSet(p.Recipients, former.Recipients)},

@@ -208,5 +208,5 @@ func store(tx *accountdb.Tx, next *cardea.Catalogue, text []byte, actor string, 
 			return err
 		}
 	}
-	return tx.Audit(cardea.AccountID{}, actor, "catalogue put in force", hash)
+	return tx.Audit(cardea.AccountID{}, actor, putInForce, hash)
 }

@@ -92,8 +92,9 @@ func pastOf(cat *cardea.Catalogue, language string, names named, e cardea.Entry)
 	}
 	text := purpose.Texts[languageOf(cat, language)]
 	if e.Act == cardea.ActGrant {
-		if shown, ok := shownTo(purpose, e.Notice); ok {
-			text, p.Text = shown, &shown
+		if read, ok := languageRead(purpose, e.Notice); ok {
+			text = purpose.Texts[read]
+			p.Text = &text
 		}
 	}
 	p.Title, p.Question = text.Title, text.Facets[e.Key.Facet()]
@@ -107,12 +108,12 @@ func languageOf(cat *cardea.Catalogue, language string) string {
 	return cat.Languages[0]
 }
 
-// shownTo is the text of a purpose that has this hash, whatever its language.
-func shownTo(p cardea.Purpose, notice cardea.Hash) (cardea.Text, bool) {
-	for language, text := range p.Texts {
+// languageRead is the language in which a purpose has this hash.
+func languageRead(p cardea.Purpose, notice cardea.Hash) (string, bool) {
+	for language := range p.Texts {
 		if p.Notice(language) == notice {
-			return text, true
+			return language, true
 		}
 	}
-	return cardea.Text{}, false
+	return "", false
 }

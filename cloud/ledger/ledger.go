@@ -82,6 +82,8 @@ type Proposal struct {
 	Link    cardea.LinkID // the device's, if it was made on one
 	Log     cardea.LogID
 	N       uint64
+	// Shown is what stood on the page on which it was decided, if it was one.
+	Shown accountdb.Notice
 	// OnlyStops: the link was ended or is forked, so that what it says can stop
 	// something and is the owner's word for nothing else.
 	OnlyStops bool
@@ -92,16 +94,17 @@ type Proposal struct {
 // Decide takes one decision, in one transaction, and returns the entry. It
 // returns a *RejectedError for a decision that can not be accepted.
 func (l *Ledger) Decide(ctx context.Context, account cardea.AccountID, channel cardea.Channel, scope cardea.Scope, d cardea.Decision) (cardea.Entry, error) {
-	return l.decide(ctx, account, Proposal{Decision: d, Channel: channel, Scope: scope})
+	return l.Propose(ctx, account, Proposal{Decision: d, Channel: channel, Scope: scope})
 }
 
 // DecideSurely is Decide, and records beside the entry how sure it is that the
 // owner decides.
 func (l *Ledger) DecideSurely(ctx context.Context, account cardea.AccountID, sure accountdb.Assurance, channel cardea.Channel, scope cardea.Scope, d cardea.Decision) (cardea.Entry, error) {
-	return l.decide(ctx, account, Proposal{Decision: d, Channel: channel, Scope: scope, Assurance: &sure})
+	return l.Propose(ctx, account, Proposal{Decision: d, Channel: channel, Scope: scope, Assurance: &sure})
 }
 
-func (l *Ledger) decide(ctx context.Context, account cardea.AccountID, p Proposal) (cardea.Entry, error) {
+// Propose is Decide for whoever has more to say of the decision.
+func (l *Ledger) Propose(ctx context.Context, account cardea.AccountID, p Proposal) (cardea.Entry, error) {
 	var e cardea.Entry
 	err := l.DB.Update(ctx, func(tx *accountdb.Tx) (err error) {
 		e, err = l.Take(tx, account, p)
@@ -130,6 +133,15 @@ func (l *Ledger) Take(tx *accountdb.Tx, account cardea.AccountID, p Proposal) (c
 		}
 		return e, err
 	}
+	e, err := l.take(tx, account, p)
+	if err == nil {
+		err = l.keepShown(tx, account, e, p.Shown)
+	}
+	return e, err
+}
+
+// take appends a proposal of an event that is new.
+func (l *Ledger) take(tx *accountdb.Tx, account cardea.AccountID, p Proposal) (cardea.Entry, error) {
 	e := cardea.Entry{
 		Decision: p.Decision, Scope: p.Scope, By: cardea.Owner, Channel: p.Channel,
 		Link: p.Link, Log: p.Log, N: p.N,

@@ -44,6 +44,7 @@ type FacetChoice struct {
 	OffOn    []Place
 	OnlyOn   []Place
 	DeniedOn []Place
+	Signal   *Signalled // nil: a browser's signal is not about it
 }
 
 // A Place is a device of the account on which something stands apart.
@@ -100,11 +101,32 @@ func (l *Ledger) page(tx *accountdb.Tx, account cardea.AccountID, language strin
 			}
 		}
 	})
+	if err == nil {
+		err = page.signals(tx, account)
+	}
 	if err != nil {
 		return Page{}, err
 	}
 	page.Preferences, err = preferenceChoices(tx, cat, account, kinds, language)
 	return page, err
+}
+
+// signals says of the keys that a browser's signal is about how they stand to it.
+func (p *Page) signals(tx *accountdb.Tx, account cardea.AccountID) error {
+	for _, c := range p.Choices {
+		sold := c.Purpose.Sells()
+		for i, f := range c.Facets {
+			if !slices.Contains(sold, f.Key) {
+				continue
+			}
+			s, err := signalled(tx, account, f.Key)
+			if err != nil {
+				return err
+			}
+			c.Facets[i].Signal = &s
+		}
+	}
+	return nil
 }
 
 func choice(cat *cardea.Catalogue, fold *cardea.Consents, p cardea.Purpose, language string, places []Place, denied map[denial]bool) Choice {

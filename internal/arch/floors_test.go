@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"agent/localapi", "cloud/portal", "cloud/admin"},
 	{"cloud/portal/entry", "cloud/portal/pairs", "cloud/portal/choices", "cloud/portal/devices"}, // rooms do not know each other
 	{"cloud/portal/desk"},
-	{"agent/syncer", "agent/session", "agent/checkup", "cloud/hub"},
+	{"agent/syncer", "agent/session", "agent/checkup", "cloud/hub", "cloud/receipt"},
 	{"agent/gate", "agent/page", "agent/keys", "agent/tlsclock", "agent/programs", "agent/client", "cloud/ledger", "cloud/broker", "cloud/health", "cloud/metrics", "cloud/clock", "cloud/token", "cloud/certificate", "cloud/provider/providertest"},
 	{"cloud/catalogue", "cloud/provider", "cloud/language", "cloud/password", "cloud/throttle", "cloud/portal/words"},
 	{"store/devicedb/devicedbtest", "store/accountdb/accountdbtest"},

@@ -106,6 +106,16 @@ func (tx *Tx) Entries(account cardea.AccountID, seq uint64) ([]cardea.Entry, err
 	return list(tx, scanEntry, `SELECT `+ledgerColumns+` FROM ledger WHERE account = ? AND seq > ? ORDER BY seq`, account[:], seq)
 }
 
+// Dated reads the whole ledger, in order and without values. When an entry was
+// recorded is what it counts from, see [Tx.Redate].
+func (tx *Tx) Dated(account cardea.AccountID) ([]cardea.Entry, error) {
+	entries, err := tx.Entries(account, 0)
+	if err != nil {
+		return nil, err
+	}
+	return tx.dated(account, entries)
+}
+
 // EntriesBelow reads up to limit entries before seq, newest first and without
 // values; seq 0 begins at the head.
 func (tx *Tx) EntriesBelow(account cardea.AccountID, seq uint64, limit int) ([]cardea.Entry, error) {
