@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"time"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/store/accountdb"
@@ -16,7 +15,7 @@ import (
 // Sessions is who is signed in: *accountdb.DB. They are known by the hash of
 // what the browser keeps; accountdb.ErrNotFound is an expected outcome.
 type Sessions interface {
-	StartSession(ctx context.Context, hash cardea.Hash, account cardea.AccountID, life time.Duration) error
+	Update(ctx context.Context, f func(*accountdb.Tx) error) error
 	Session(ctx context.Context, hash cardea.Hash) (accountdb.Session, error)
 	EndSession(ctx context.Context, hash cardea.Hash) error
 }
@@ -29,6 +28,8 @@ type Desk struct {
 	Address func(*http.Request) netip.Addr
 	Log     *slog.Logger
 
+	// Policy is what the brand asks of sessions.
+	Policy Policy
 	// HTTPS: browsers reach the portal over TLS.
 	HTTPS bool
 
@@ -98,6 +99,10 @@ func (d *Desk) Owner(answer Page) http.Handler {
 
 // fail shows why a request has no answer.
 func (d *Desk) fail(w http.ResponseWriter, r *http.Request, v Visit, err error) {
+	if again, ok := errors.AsType[Again](err); ok {
+		again.ask(w, r)
+		return
+	}
 	shown, ok := errors.AsType[Problem](err)
 	if !ok {
 		d.Log.ErrorContext(r.Context(), "page failed", "method", r.Method, "path", r.URL.Path, "err", err)

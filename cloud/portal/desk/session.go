@@ -29,13 +29,26 @@ const secretBytes = 32
 const (
 	sessionCookie = "cardea_session"
 	visitorCookie = "cardea_visitor"
+	// browserCookie stays when its owner signs out, so that a browser that was
+	// never seen before can be told from one that was. It signs nobody in.
+	browserCookie = "cardea_browser"
+	browserLife   = 400 * 24 * time.Hour // what browsers keep at most
 )
 
 // A Visit is one request's browser. Account is zero if nobody is signed in.
 type Visit struct {
 	Account cardea.AccountID
 	Email   string
-	secret  []byte // what the browser keeps: of the session, or of the visitor
+	Session accountdb.Session // how they are signed in; zero if nobody is
+	secret  []byte            // what the browser keeps: of the session, or of the visitor
+}
+
+// Browser tells this visit's browser from others for as long as it keeps its
+// cookie. It is not what a session is known by.
+func (v Visit) Browser() cardea.Hash {
+	mac := hmac.New(sha256.New, v.secret)
+	mac.Write([]byte("cardea browser"))
+	return cardea.Hash(mac.Sum(nil))
 }
 
 // Form is the token what a form of this browser carries. It follows from the
@@ -56,7 +69,7 @@ func (d *Desk) visit(r *http.Request) (Visit, error) {
 	if secret := d.cookie(r, sessionCookie); secret != nil {
 		s, err := d.sessions.Session(r.Context(), sha256.Sum256(secret))
 		if err == nil {
-			return Visit{Account: s.Account, Email: s.Email, secret: secret}, nil
+			return Visit{Account: s.Account, Email: s.Email, Session: s, secret: secret}, nil
 		}
 		if !errors.Is(err, accountdb.ErrNotFound) {
 			return Visit{}, err
@@ -81,23 +94,56 @@ func newSecret() []byte {
 	return secret
 }
 
+// A Meeting is a sign-in as it is recorded. Also is done in the same transaction.
+type Meeting struct {
+	Account cardea.AccountID
+	By      accountdb.Method // empty: nothing was proved
+	Also    func(tx *accountdb.Tx, m Met) error
+}
+
+// Met says what came of a sign-in.
+type Met struct {
+	Session cardea.Hash
+	Browser string // what it calls itself
+	// New: the account has signed in before, and never with this browser.
+	New bool
+}
+
 // SignIn gives the browser a new session. A secret it had before is never
 // carried over, so one that was planted is worth nothing.
-func (d *Desk) SignIn(w http.ResponseWriter, r *http.Request, account cardea.AccountID) error {
-	if old := d.cookie(r, sessionCookie); old != nil {
-		if err := d.sessions.EndSession(r.Context(), sha256.Sum256(old)); err != nil {
-			return fmt.Errorf("end session: %w", err)
-		}
+func (d *Desk) SignIn(w http.ResponseWriter, r *http.Request, m Meeting) error {
+	secret, browser := newSecret(), d.cookie(r, browserCookie)
+	if browser == nil {
+		browser = newSecret()
 	}
-	secret := newSecret()
-	if err := d.sessions.StartSession(r.Context(), sha256.Sum256(secret), account, sessionLife); err != nil {
-		return err
+	met := Met{Session: sha256.Sum256(secret), Browser: BrowserName(r.UserAgent())}
+	err := d.sessions.Update(r.Context(), func(tx *accountdb.Tx) error {
+		if old := d.cookie(r, sessionCookie); old != nil {
+			if err := tx.EndSession(sha256.Sum256(old)); err != nil {
+				return err
+			}
+		}
+		err := tx.StartSession(accountdb.SignIn{Hash: met.Session, Account: m.Account, By: m.By, Browser: met.Browser, Life: sessionLife})
+		if err != nil {
+			return err
+		}
+		known, others, err := tx.Meet(m.Account, browser)
+		met.New = !known && others
+		if err != nil || m.Also == nil {
+			return err
+		}
+		return m.Also(tx, met)
+	})
+	if err != nil {
+		return fmt.Errorf("sign in: %w", err)
 	}
 	d.setCookie(w, sessionCookie, secret, sessionLife)
+	d.setCookie(w, browserCookie, browser, browserLife)
 	d.setCookie(w, visitorCookie, nil, -1)
 	return nil
 }
 
+// SignOut ends the visit's session.
 func (d *Desk) SignOut(ctx context.Context, w http.ResponseWriter, v Visit) error {
 	d.setCookie(w, sessionCookie, nil, -1)
 	if err := d.sessions.EndSession(ctx, sha256.Sum256(v.secret)); err != nil {

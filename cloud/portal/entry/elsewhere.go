@@ -108,7 +108,7 @@ func (p *Room) arrive(w http.ResponseWriter, r *http.Request, at *provider.Provi
 	case err == nil && login.Disabled:
 		return desk.Problem{Status: http.StatusForbidden, Title: "This account is switched off", Text: "Ask those who gave you the device.", Link: "/signin", Word: "Sign in"}
 	case err == nil:
-		return p.enter(w, r, login.Account, next)
+		return p.enter(w, r, login.Account, accountdb.ByElsewhere, next)
 	case !errors.Is(err, accountdb.ErrNotFound):
 		return err
 	}
@@ -122,7 +122,7 @@ func (p *Room) arrive(w http.ResponseWriter, r *http.Request, at *provider.Provi
 	if err != nil {
 		return err
 	}
-	return p.enter(w, r, account, next)
+	return p.enter(w, r, account, accountdb.ByElsewhere, next)
 }
 
 // connect lets the owner sign in with a provider too: in the session that asked

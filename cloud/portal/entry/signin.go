@@ -80,7 +80,7 @@ func (p *Room) postSignIn(w http.ResponseWriter, r *http.Request, v desk.Visit) 
 		return busy(err)
 	}
 	giveBack()
-	return p.enter(w, r, login.Account, e.Next)
+	return p.enter(w, r, login.Account, accountdb.ByPassword, e.Next)
 }
 
 // errNotRecognised: no such login. An expected outcome.
@@ -130,7 +130,7 @@ func (p *Room) postRegister(w http.ResponseWriter, r *http.Request, v desk.Visit
 	if err != nil {
 		return err
 	}
-	return p.enter(w, r, account, e.Next)
+	return p.enter(w, r, account, accountdb.ByPassword, e.Next)
 }
 
 // try spends one try of the address and one of the login, and returns how to
@@ -160,8 +160,8 @@ func busy(err error) error {
 }
 
 // enter signs the browser in and lets it go on to where it was going.
-func (p *Room) enter(w http.ResponseWriter, r *http.Request, account cardea.AccountID, next string) error {
-	if err := p.SignIn(w, r, account); err != nil {
+func (p *Room) enter(w http.ResponseWriter, r *http.Request, account cardea.AccountID, by accountdb.Method, next string) error {
+	if err := p.SignIn(w, r, desk.Meeting{Account: account, By: by}); err != nil {
 		return err
 	}
 	http.Redirect(w, r, desk.ReturnPath(next), http.StatusSeeOther)
