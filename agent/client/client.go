@@ -55,9 +55,7 @@ func New(socket string) *Client {
 		socket = DefaultSocket
 	}
 	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
+		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, socket) },
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     time.Minute, // before the agent closes it
 		DisableCompression:  true,

@@ -2,23 +2,19 @@ package localapi
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/cardea-id/cardea/agent/programs"
 )
 
-// Bounds of the socket.
-const (
-	maxConns        = 512      // in all
-	maxConnsPerUser = 64       // so that one program can not shut out the others
-	sendBuffer      = 32 << 10 // what a slow watcher can be behind, in bytes
-)
+// sendBuffer is what a slow watcher can be behind, in bytes.
+const sendBuffer = 32 << 10
 
 // A door wraps the listening socket: it finds out who connected before a byte
 // is read, and closes what is over the bounds.
@@ -26,10 +22,7 @@ type door struct {
 	net.Listener
 	registry *programs.Registry
 	log      *slog.Logger
-
-	mu    sync.Mutex
-	conns map[uint32]int // by user
-	total int
+	crowd    *crowd
 }
 
 // A conn knows its caller for as long as it lives.
@@ -98,45 +91,32 @@ func (d *door) Accept() (net.Conn, error) {
 		if err == nil {
 			return c, nil
 		}
-		d.log.Warn("connection refused", "err", err)
 		raw.Close()
 	}
 }
 
-var errTooMany = errors.New("too many connections of this user")
-
 func (d *door) greet(raw net.Conn) (*conn, error) {
 	peer, err := programs.PeerOf(raw, d.registry.Units())
 	if err != nil {
+		d.log.Debug("connection refused", "err", err)
 		return nil, err
 	}
-	if !d.enter(peer.UID) {
-		return nil, errTooMany
+	program, known := d.registry.Match(peer)
+	most := maxConnsOfUser
+	if !known {
+		most = maxConnsOfStranger
+	}
+	u, now := d.crowd.of(peer.UID), time.Now()
+	if err := u.enter(most, now); err != nil {
+		if with, write := u.refusal(now); write {
+			d.log.LogAttrs(context.Background(), slog.LevelWarn, "connection refused",
+				append(with, slog.Any("err", err), slog.Uint64("uid", uint64(peer.UID)), slog.Int("pid", int(peer.PID)))...)
+		}
+		return nil, err
 	}
 	raw.(*net.UnixConn).SetWriteBuffer(sendBuffer)
-	program, _ := d.registry.Match(peer)
 	carry := new(carrier)
-	return &conn{Conn: raw, caller: caller{peer, program, raw, carry}, carry: carry, leave: func() { d.exit(peer.UID) }}, nil
-}
-
-func (d *door) enter(uid uint32) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.total >= maxConns || d.conns[uid] >= maxConnsPerUser {
-		return false
-	}
-	d.total++
-	d.conns[uid]++
-	return true
-}
-
-func (d *door) exit(uid uint32) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.total--
-	if d.conns[uid]--; d.conns[uid] == 0 {
-		delete(d.conns, uid)
-	}
+	return &conn{Conn: raw, caller: caller{peer, program, raw, carry, u}, carry: carry, leave: u.leave}, nil
 }
 
 type callerKey struct{}

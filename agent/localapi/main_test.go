@@ -21,6 +21,10 @@ func TestMain(m *testing.M) {
 	switch os.Getenv("CARDEA_TEST_CHILD") {
 	case "decide":
 		childDecides()
+	case "floods":
+		childFloods()
+	case "asks":
+		childAsks()
 	case "activated":
 		childActivated()
 	default:

@@ -159,6 +159,7 @@ var particular = slices.Concat(
 	every(404, nil, "DELETE /v1/links/AAAAAAAAAAAAAAAAAAAAAQ", "POST /v1/links/AAAAAAAAAAAAAAAAAAAAAQ/activate {}",
 		"POST /v1/consents/withdraw "+absent, `PUT /v1/preferences {"key":"color","value":1}`),
 	every(404, gone, "POST /v1/consents/allow "+yes),
+	every(429, func(h *house) { h.server.Crowd(os.Getuid()) }, "POST /v1/pair {}", `POST /v1/pair/confirm {"presses":3}`, `POST /v1/token {"audience":"a"}`, "GET /v1/watch"),
 	every(404, fixed, "POST /v1/reset {}", `POST /v1/pair {"for":"new_owner"}`),
 	every(500, func(h *house) { h.tokenErr = errors.New("the disk is full") }, `POST /v1/token {"audience":"a"}`),
 	every(503, func(h *house) { h.tokenErr = session.ErrOffline }, `POST /v1/token {"audience":"a"}`),

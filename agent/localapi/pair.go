@@ -42,6 +42,11 @@ func (s *Server) startPair(c *call) error {
 	default:
 		return invalid("for %.20q: \"add\" a person, or \"new_owner\", which erases the others", req.For)
 	}
+	done, err := c.remote()
+	if err != nil {
+		return err
+	}
+	defer done()
 	ctx, cancel := context.WithTimeout(c.r.Context(), serverTimeout)
 	defer cancel()
 	p, err := start(ctx)
@@ -82,6 +87,11 @@ func (s *Server) confirmPair(c *call) error {
 	if req.Presses < 1 || req.Presses > maxPresses {
 		return invalid("presses: how often the button was pressed, 1 to %d", maxPresses)
 	}
+	done, err := c.remote()
+	if err != nil {
+		return err
+	}
+	defer done()
 	ctx, cancel := context.WithTimeout(c.r.Context(), serverTimeout)
 	defer cancel()
 	p, err := s.Pairer.Confirm(ctx, req.Presses)

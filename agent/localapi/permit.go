@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/programs"
@@ -18,6 +19,7 @@ type caller struct {
 	program *programs.Program
 	conn    net.Conn
 	carry   *carrier
+	user    *user
 }
 
 // An object is what a call is about, where a program's file lists what it may
@@ -27,7 +29,8 @@ type object any
 type audience string
 
 // permit is the one place where a caller is allowed or refused anything, and
-// where either is written down. It wants the entitlement and every object to be
+// where either is written down; the same refusal over and over is counted
+// instead. It wants the entitlement and every object to be
 // in the program's file. A scoped call passes here twice and is written down
 // when its objects are known, or refused.
 func (s *Server) permit(ctx context.Context, c caller, rt route, on ...object) error {
@@ -35,10 +38,14 @@ func (s *Server) permit(ctx context.Context, c caller, rt route, on ...object) e
 	if err == nil && rt.scoped && len(on) == 0 {
 		return nil
 	}
-	level := rt.level(err)
-	if s.log.Enabled(ctx, level) {
-		s.log.LogAttrs(ctx, level, "local call", slog.String("call", rt.method+" "+rt.path), slog.Bool("allowed", err == nil),
-			slog.String("program", c.name()), slog.Uint64("uid", uint64(c.peer.UID)), slog.Int("pid", int(c.peer.PID)), slog.Any("on", on))
+	level, with := rt.level(err), []slog.Attr(nil)
+	write := s.log.Enabled(ctx, level)
+	if write && err != nil {
+		with, write = c.user.refusal(time.Now())
+	}
+	if write {
+		s.log.LogAttrs(ctx, level, "local call", append(with, slog.String("call", rt.method+" "+rt.path), slog.Bool("allowed", err == nil),
+			slog.String("program", c.name()), slog.Uint64("uid", uint64(c.peer.UID)), slog.Int("pid", int(c.peer.PID)), slog.Any("on", on))...)
 	}
 	return err
 }

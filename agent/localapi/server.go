@@ -53,12 +53,13 @@ type Config struct {
 type Server struct {
 	Config
 	log     *slog.Logger
+	crowd   *crowd
 	handler http.Handler
 }
 
 // New makes a server.
 func New(c Config) *Server {
-	s := &Server{Config: c, log: c.Log}
+	s := &Server{Config: c, log: c.Log, crowd: newCrowd()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -86,7 +87,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	done := make(chan error, 1)
 	go func() {
-		done <- srv.Serve(&door{Listener: l, registry: s.Registry, log: s.log, conns: map[uint32]int{}})
+		done <- srv.Serve(&door{Listener: l, registry: s.Registry, log: s.log, crowd: s.crowd})
 	}()
 	select {
 	case err := <-done:

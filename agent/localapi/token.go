@@ -40,6 +40,11 @@ func (s *Server) token(c *call) error {
 	if !ok {
 		return ErrGuest
 	}
+	done, err := c.remote()
+	if err != nil {
+		return err
+	}
+	defer done()
 	ctx, cancel := context.WithTimeout(c.r.Context(), serverTimeout)
 	defer cancel()
 	t, err := s.Pairer.Token(ctx, link, req.Audience, req.Scope, time.Duration(req.MinValid)*time.Second)

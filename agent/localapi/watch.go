@@ -28,6 +28,11 @@ func (s *Server) watch(c *call) error {
 	if err != nil {
 		return err
 	}
+	done, err := c.watching()
+	if err != nil {
+		return err
+	}
+	defer done()
 	st := &stream{call: c, rc: http.NewResponseController(c.w)}
 	st.rc.SetReadDeadline(time.Time{})
 	c.w.Header().Set("Content-Type", "application/x-ndjson")
