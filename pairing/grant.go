@@ -123,6 +123,7 @@ type Owner struct {
 	Account cardea.AccountID
 	Subject string // the pseudonym in tokens
 	Active  bool   // may sign in and pair
+	Missed  bool   // does not have the grant's device any more, and says so
 }
 
 // A ProofID stands for a proof that may be used once. It can be forgotten after
@@ -247,6 +248,8 @@ func (g *Grant) Refresh(u Use, owner Owner, now cardea.Millis) (Note, error) {
 		return g.wrongKey()
 	case !owner.Active:
 		return "", refuse("the account is not active")
+	case owner.Missed:
+		return "", missed()
 	case u.Token == g.Successor:
 		g.Rotated = now
 		g.give(u, now)
@@ -276,10 +279,18 @@ func (g *Grant) Recall(u Use, owner Owner, now cardea.Millis) (Note, error) {
 		return g.wrongKey()
 	case !owner.Active:
 		return "", refuse("the account is not active")
+	case owner.Missed:
+		return "", missed()
 	}
 	g.Rotated = now
 	g.give(u, now)
 	return NoteRecalled, nil
+}
+
+// missed refuses without ending anything: a device that its owner finds again goes
+// on with the tokens it has.
+func missed() *Error {
+	return &Error{Code: AccessDenied, Description: "the device was reported lost or stolen", Status: 400}
 }
 
 func (g *Grant) give(u Use, now cardea.Millis) {

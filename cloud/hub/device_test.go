@@ -156,6 +156,7 @@ type device struct {
 	signed []byte                      // the statement held
 	points map[cardea.Key]cardea.Point // the latest decision known of each key
 	asked  bool                        // the cloud wants to see what is held
+	done   []cardea.OrderID
 }
 
 func (h *house) pair(grant string) *device {
@@ -248,7 +249,7 @@ func (d *device) report() []byte {
 	if d.held != nil {
 		up.Links = d.held
 	}
-	up.Away, up.Loss = d.away, d.loss
+	up.Away, up.Loss, up.Done = d.away, d.loss, d.done
 	sealed, err := wire.SealUp(up, d.signer, d.key)
 	if err != nil {
 		d.t.Fatal(err)

@@ -40,6 +40,8 @@ type Device struct {
 	Forked   bool // nothing is given until the owner has confirmed it
 	Lost     bool // and that is because it has lost what was said on it: see Hub.Loss
 
+	Missed time.Time // since when its owner misses it: nothing is given on it; zero if they do not
+
 	State     State
 	Revision  uint64    // of the newest statement
 	Applied   uint64    // the revision it has proved to hold
@@ -98,6 +100,9 @@ func (h *Hub) device(tx *accountdb.Tx, link accountdb.Link) (Device, error) {
 		return d, err
 	}
 	d.Lost = !loss.IsZero()
+	if link.Missed > 0 {
+		d.Missed = link.Missed.Time()
+	}
 	if link.LastSeen > 0 {
 		d.LastSeen = link.LastSeen.Time()
 	}

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -101,6 +102,9 @@ func mayJoin(tx *accountdb.Tx, j Joining) error {
 
 func (h *Hub) createLink(tx *accountdb.Tx, j Joining) (accountdb.Link, error) {
 	device := cardea.DeviceID(j.Thumbprint)
+	if retired, err := tx.Retired(device); err != nil || retired {
+		return accountdb.Link{}, cmp.Or(err, ErrEnded)
+	}
 	err := tx.PutDevice(accountdb.Device{ID: device, PublicKey: j.PublicKey, Kind: j.Kind, Model: j.Model, Serial: j.Serial})
 	if err != nil {
 		return accountdb.Link{}, err

@@ -123,6 +123,9 @@ func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
 		if err := h.consume(tx, &link, up, &t); err != nil {
 			return err
 		}
+		if err := h.obeyed(tx, &link, up); err != nil {
+			return err
+		}
 		t.asked = ahead && len(up.Held) == 0
 		var held *cardea.Down
 		if ahead && !t.asked {
@@ -210,10 +213,15 @@ func (h *Hub) consumeEntry(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up,
 	if err := tx.PutLogHash(link.ID, up.Log, e.N, e.Hash()); err != nil {
 		return err
 	}
+	if e.Act != cardea.ActUnlink { // of an erased account nothing else is anybody's word any more
+		if a, err := tx.Account(link.Account); err != nil || a.Erased {
+			return err
+		}
+	}
 	proposal := ledger.Proposal{
 		Decision: e.Decision(), Channel: cardea.ChannelDevice, Scope: e.Scope(link.Device),
 		Link: link.ID, Log: up.Log, N: e.N,
-		OnlyStops: link.Forked || link.State != accountdb.LinkLive,
+		OnlyStops: link.Forked || link.Missed != 0 || link.State != accountdb.LinkLive,
 	}
 	err := tx.Attempt(func() error {
 		_, err := h.Ledger.Take(tx, link.Account, proposal)
@@ -247,11 +255,19 @@ func (h *Hub) consumeEntry(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up,
 	if e.Act != cardea.ActUnlink || link.State == accountdb.LinkClosed {
 		return nil
 	}
+	return h.close(tx, link)
+}
+
+// close ends a link whose device has signed that it is gone.
+func (h *Hub) close(tx *accountdb.Tx, link *accountdb.Link) error {
 	link.State = accountdb.LinkClosed
 	if err := tx.SetState(link.ID, accountdb.LinkClosed, link.CloseOrder); err != nil {
 		return err
 	}
 	if err := h.left(tx, *link); err != nil {
+		return err
+	}
+	if err := tx.LinkErased(link.ID); err != nil {
 		return err
 	}
 	return revoke(tx, link.Grant)

@@ -11,19 +11,27 @@ import (
 // Body is everything a link's device must know now, from the ledger as it stands
 // in this transaction and the catalogue.
 func (l *Ledger) Body(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link) (cardea.Body, error) {
+	orders, err := tx.Orders(link.ID)
+	if err != nil {
+		return cardea.Body{}, err
+	}
 	if link.State != accountdb.LinkLive {
-		return cardea.Body{Orders: []cardea.Order{{ID: link.CloseOrder, Kind: cardea.OrderUnlink}}}, nil
+		return cardea.Body{Orders: append(orders, cardea.Order{ID: link.CloseOrder, Kind: cardea.OrderUnlink})}, nil
 	}
 	device, err := tx.Device(link.Device)
 	if err != nil {
 		return cardea.Body{}, err
 	}
-	body := cardea.Body{}
+	body := cardea.Body{Orders: orders}
 	if body.Identity, err = identity(tx, link.Account); err != nil {
 		return body, err
 	}
 	if body.Consents, err = l.consents(tx, cat, link, device.Kind); err != nil {
 		return body, err
+	}
+	if link.Missed != 0 { // whoever has it now is not told who it belongs to
+		body.Identity = cardea.Identity{}
+		return body, nil
 	}
 	body.Preferences, err = preferences(tx, cat, link, device.Kind, body.Consents)
 	return body, err
@@ -50,7 +58,8 @@ func forAll(denials []accountdb.DeviceDenial, link accountdb.Link, c cardea.Cons
 	return c
 }
 
-// consents is what stands for one device. A forked link is given nothing.
+// consents is what stands for one device. A forked link, and one whose owner
+// misses the device, is given nothing.
 func (l *Ledger) consents(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link, kind cardea.DeviceKind) (out []cardea.Consent, err error) {
 	denials, err := tx.DeviceDenials(link.Device)
 	if err != nil {
@@ -64,7 +73,7 @@ func (l *Ledger) consents(tx *accountdb.Tx, cat *cardea.Catalogue, link accountd
 			for _, key := range p.Keys() {
 				terms, _ := cat.Terms(key)
 				c := fold.On(link.Device, key, terms)
-				if link.Forked && c.Given() && c.Class != cardea.ClassN {
+				if (link.Forked || link.Missed != 0) && c.Given() && c.Class != cardea.ClassN {
 					c.Reason, c.ValidUntil = cardea.ReasonForked, 0
 				}
 				out = append(out, forAll(denials, link, c))

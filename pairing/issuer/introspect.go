@@ -68,7 +68,7 @@ func (i *Issuer) introspect(r request) (any, error) {
 		return Introspection{}, nil
 	case err != nil:
 		return nil, fmt.Errorf("introspect: %w", err)
-	case g.State != pairing.GrantActive || !owner.Active || scope == "":
+	case g.State != pairing.GrantActive || !owner.Active || owner.Missed || scope == "":
 		return Introspection{}, nil
 	}
 	return i.standing(c, scope), nil

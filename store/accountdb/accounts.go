@@ -15,13 +15,14 @@ type Account struct {
 	ID       cardea.AccountID
 	Subject  string
 	Disabled bool
+	Erased   bool // see [Tx.Erase]; it is disabled too
 	Head     cardea.Position
 }
 
-const accountColumns = `id, subject, disabled, head_era, head_seq, head_hash`
+const accountColumns = `id, subject, disabled, CASE WHEN key_sealed IS NULL THEN 1 ELSE 0 END, head_era, head_seq, head_hash`
 
 func scanAccount(s scanner) (a Account, err error) {
-	err = s.Scan(id(&a.ID), &a.Subject, &a.Disabled, &a.Head.Era, &a.Head.Seq, hash(&a.Head.Hash))
+	err = s.Scan(id(&a.ID), &a.Subject, &a.Disabled, &a.Erased, &a.Head.Era, &a.Head.Seq, hash(&a.Head.Hash))
 	return a, err
 }
 

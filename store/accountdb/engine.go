@@ -38,6 +38,10 @@ type engine interface {
 	// place tells apart the stop journals that one database may have.
 	place(stops string) (string, error)
 
+	// scrub overwrites what was deleted before it was called, wherever the server
+	// still keeps it; errBusy if somebody reads it.
+	scrub(ctx context.Context) error
+
 	close() error
 }
 

@@ -71,6 +71,13 @@ func openPostgres(ctx context.Context, url string) (*postgres, error) {
 // oldest is the first version of the server that this was tried with.
 const oldest = 150000
 
+// scrub has the server take old versions of rows away. Its log, and what it
+// archives of it, it keeps as long as it is configured to.
+func (e *postgres) scrub(ctx context.Context) error {
+	_, err := e.write.ExecContext(ctx, `VACUUM accounts, logins, payloads, links, grants, statements`)
+	return err
+}
+
 func (e *postgres) check(ctx context.Context) error {
 	var version, encoding string
 	err := e.read.QueryRowContext(ctx, `SELECT current_setting('server_version_num'), current_setting('server_encoding')`).Scan(&version, &encoding)

@@ -35,7 +35,7 @@ func openSQLite(ctx context.Context, path string) (*sqlite, error) {
 // openPool opens path with the durability the ledger promises: a commit has
 // returned only when it is on the disk.
 func openPool(ctx context.Context, path, txlock string, connections int) (*sql.DB, error) {
-	return openFile(ctx, path, txlock, connections, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)")
+	return openFile(ctx, path, txlock, connections, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)")
 }
 
 func openFile(ctx context.Context, path, txlock string, connections int, pragmas ...string) (*sql.DB, error) {
@@ -74,6 +74,17 @@ func (*sqlite) again(error) bool                    { return false }
 
 // There is one journal, beside the file.
 func (*sqlite) place(string) (string, error) { return "", nil }
+
+// scrub brings the log into the file, where deleted bytes are overwritten, and
+// leaves an empty one.
+func (e *sqlite) scrub(ctx context.Context) error {
+	var busy, logged, moved int
+	err := e.write.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &logged, &moved)
+	if err == nil && busy != 0 {
+		err = errBusy
+	}
+	return err
+}
 
 func (e *sqlite) close() error {
 	var errs []error

@@ -83,7 +83,7 @@ func (s Grants) Standing(ctx context.Context, grant pairing.GrantID) (g pairing.
 			return err
 		}
 		g = row.Grant
-		owner, err = tx.owner(g.Account)
+		owner, err = tx.owner(g.Account, g.ID)
 		return err
 	})
 	return g, owner, err
@@ -114,7 +114,7 @@ func (s Grants) Change(ctx context.Context, key pairing.GrantKey, account cardea
 		if who.IsZero() {
 			who = g.Account
 		}
-		owner, err := tx.owner(who)
+		owner, err := tx.owner(who, g.ID)
 		if err != nil {
 			return err
 		}
@@ -192,7 +192,7 @@ func (tx *Tx) RevokeGrant(grant pairing.GrantID) error {
 	return tx.putGrant(before, g, note)
 }
 
-func (tx *Tx) owner(account cardea.AccountID) (pairing.Owner, error) {
+func (tx *Tx) owner(account cardea.AccountID, grant pairing.GrantID) (pairing.Owner, error) {
 	if account.IsZero() {
 		return pairing.Owner{}, nil
 	}
@@ -200,7 +200,9 @@ func (tx *Tx) owner(account cardea.AccountID) (pairing.Owner, error) {
 	if err != nil {
 		return pairing.Owner{}, err
 	}
-	return pairing.Owner{Account: a.ID, Subject: a.Subject, Active: !a.Disabled}, nil
+	var missed int
+	err = tx.row(`SELECT COUNT(*) FROM links WHERE grant_id = ? AND missed <> 0`, grant).Scan(&missed)
+	return pairing.Owner{Account: a.ID, Subject: a.Subject, Active: !a.Disabled, Missed: missed > 0}, err
 }
 
 // useProofs records proofs, and forgets those that can not come again.

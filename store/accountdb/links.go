@@ -2,6 +2,7 @@ package accountdb
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,19 +48,20 @@ type Link struct {
 	LastSeen   cardea.Millis
 	Clock      cardea.ClockState
 	Forked     bool
+	Missed     cardea.Millis // since when its owner misses the device; 0: they do not
 	CloseOrder cardea.OrderID
 	Seen       cardea.Seen // of the device's present log
 	Rejected   []cardea.Rejection
 }
 
 const linkColumns = `links.id, account, device, grant_id, state, links.created, revision, built_era, built_seq, built_hash,
-	built_catalogue, have_revision, have_hash, applied, last_seen, clock, forked, close_order, seen_log, seen_n, seen_hash, rejected`
+	built_catalogue, have_revision, have_hash, applied, last_seen, clock, forked, missed, close_order, seen_log, seen_n, seen_hash, rejected`
 
 func scanLink(s scanner) (l Link, err error) {
 	var rejected []byte
 	err = s.Scan(id(&l.ID), id(&l.Account), &l.Device, &l.Grant, &l.State, &l.Created, &l.Revision,
 		&l.Built.Era, &l.Built.Seq, hash(&l.Built.Hash), hash(&l.Catalogue), &l.Have.Revision, hash(&l.Have.BodyHash),
-		&l.Applied, &l.LastSeen, &l.Clock, &l.Forked, id(&l.CloseOrder), id(&l.Seen.Log), &l.Seen.N, hash(&l.Seen.Hash), &rejected)
+		&l.Applied, &l.LastSeen, &l.Clock, &l.Forked, &l.Missed, id(&l.CloseOrder), id(&l.Seen.Log), &l.Seen.N, hash(&l.Seen.Hash), &rejected)
 	if err != nil {
 		return l, err
 	}
@@ -173,13 +175,16 @@ func (tx *Tx) LinkKey(link cardea.LinkID) ([32]byte, error) {
 	return [32]byte(plain), nil
 }
 
-// LinkName opens the name the owner gave.
+// LinkName opens the name the owner gave, which is empty of an erased account.
 func (tx *Tx) LinkName(l Link) (string, error) {
 	sealed, err := one(tx, scanBytes, `SELECT name_sealed FROM links WHERE id = ?`, l.ID[:])
 	if err != nil {
 		return "", fmt.Errorf("link name: %w", err)
 	}
 	plain, err := tx.OpenFor(l.Account, nameLabel(l.ID), sealed)
+	if errors.Is(err, ErrErased) {
+		return "", nil
+	}
 	return string(plain), err
 }
 

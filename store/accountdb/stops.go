@@ -124,6 +124,8 @@ func (tx *Tx) forgotten(mark stopjournal.Mark) (records []stopjournal.Record, be
 				behind = true
 				return nil
 			}
+		case r.Erased != nil:
+			missing, err = tx.lacksErasure(r.Account)
 		case r.Grant != "":
 			missing, err = tx.lacksEnd(pairing.GrantID(r.Grant))
 		}
@@ -160,8 +162,21 @@ func (tx *Tx) lacksEnd(grant pairing.GrantID) (bool, error) {
 	return err == nil && row.State != pairing.GrantDenied && row.State != pairing.GrantRevoked, err
 }
 
+// lacksErasure reports whether an account is there that had been erased.
+func (tx *Tx) lacksErasure(account cardea.AccountID) (bool, error) {
+	a, err := tx.Account(account)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return !a.Erased, err
+}
+
 // stopAgain takes up one record. It has seen nothing: what it knew is gone.
 func (tx *Tx) stopAgain(r stopjournal.Record) error {
+	if r.Erased != nil {
+		tx.db.found.Appended++
+		return tx.erase(r.Account, *r.Erased)
+	}
 	if r.Entry == nil {
 		tx.db.found.Appended++
 		return tx.endGrant(pairing.GrantID(r.Grant))

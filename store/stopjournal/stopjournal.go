@@ -2,7 +2,7 @@
 //
 // A database that is restored has forgotten its newest part. What was allowed
 // there is lost, and may be: somebody will allow it again. What was stopped
-// there must not be: denials, ended links, revoked grants and retired keys
+// there must not be: denials, ended links, revoked grants, erased accounts and retired keys
 // therefore also stand here, in a file that is only ever appended to and lies beside the
 // database. Append has returned only when the records are on the disk, and it is
 // called before the database commits, so that whatever anybody was told is
@@ -36,12 +36,15 @@ import (
 var ErrBroken = errors.New("the stop journal could not be written: see to its disk and start the cloud again")
 
 // A Record is one thing that was stopped, or the word that an era began. Exactly
-// one of Entry, Grant and Keys is set, or none for an era.
+// one of Entry, Grant, Erased and Keys is set, or none for an era.
 type Record struct {
 	Era     uint32           `json:"era"` // of the database at that time
 	Account cardea.AccountID `json:"account,omitzero"`
 	Entry   *cardea.Entry    `json:"entry,omitempty"` // a denial, the end of a link, a protective value
 	Grant   string           `json:"grant,omitempty"` // a pairing that was declined, cancelled or revoked
+
+	// Erased says that the account was erased.
+	Erased *Erasure `json:"erased,omitempty"`
 
 	// Keys is a signed list of the keys that count from then on: those that it
 	// does not name are out of service.
@@ -49,6 +52,15 @@ type Record struct {
 
 	// Journal stands in the first record alone: a random name of the file.
 	Journal *cardea.EventID `json:"journal,omitempty"`
+}
+
+// An Erasure is what must be known of one to do it again.
+type Erasure struct {
+	ID       cardea.EventID `json:"id"`
+	Proof    cardea.Hash    `json:"proof"` // of its secret
+	Received cardea.Millis  `json:"received"`
+	Due      cardea.Millis  `json:"due"`
+	Channel  cardea.Channel `json:"channel"`
 }
 
 // A Mark is a place between two records of one file. The zero Mark is before
