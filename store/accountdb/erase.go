@@ -82,8 +82,10 @@ func (tx *Tx) erase(account cardea.AccountID, e stopjournal.Erasure) error {
 			return err
 		}
 	}
+	if err := tx.ForgetSignIns(account); err != nil {
+		return err
+	}
 	for _, query := range []string{
-		`DELETE FROM logins WHERE account = ?`, `DELETE FROM identities WHERE account = ?`, `DELETE FROM sessions WHERE account = ?`,
 		`DELETE FROM payloads WHERE account = ?`, `DELETE FROM settings WHERE account = ?`,
 		`DELETE FROM refresh_tokens WHERE grant_id IN (SELECT grants.id FROM grants WHERE account = ?)`,
 		`UPDATE grants SET name_sealed = NULL, serial = '', code = NULL, user_code = NULL, label = NULL WHERE account = ?`,
