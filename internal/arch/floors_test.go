@@ -28,8 +28,8 @@ var floors = [][]string{
 	{"cloud/portal/entry", "cloud/portal/pairs", "cloud/portal/choices", "cloud/portal/devices"}, // rooms do not know each other
 	{"cloud/portal/desk"},
 	{"agent/syncer", "agent/session", "agent/checkup", "cloud/hub", "cloud/receipt"},
-	{"agent/gate", "agent/page", "agent/keys", "agent/tlsclock", "agent/programs", "agent/client", "cloud/ledger", "cloud/broker", "cloud/health", "cloud/metrics", "cloud/clock", "cloud/token", "cloud/certificate", "cloud/provider/providertest"},
-	{"cloud/catalogue", "cloud/provider", "cloud/language", "cloud/password", "cloud/throttle", "cloud/portal/words"},
+	{"agent/gate", "agent/page", "agent/keys", "agent/tlsclock", "agent/programs", "agent/client", "cloud/ledger", "cloud/broker", "cloud/health", "cloud/metrics", "cloud/clock", "cloud/token", "cloud/certificate", "cloud/provider/providertest", "cloud/passkey/passkeytest"},
+	{"cloud/catalogue", "cloud/provider", "cloud/passkey", "cloud/mail", "cloud/mail/mailtest", "cloud/language", "cloud/password", "cloud/throttle", "cloud/portal/words"},
 	{"store/devicedb/devicedbtest", "store/accountdb/accountdbtest"},
 	{"store/devicedb", "store/accountdb", "pairing/issuer", "pairing/qr/qrtest", "pairing/pairingtest"},
 	{"pairing/qr", "store/stopjournal"},
@@ -47,10 +47,12 @@ var owners = map[string][]string{
 	"github.com/chromedp/cdproto":         {"internal/browser"}, // for tests
 	"github.com/chromedp/chromedp":        {"internal/browser"}, // for tests
 	"github.com/coreos/go-oidc/v3":        {"cloud/provider"},
+	"github.com/descope/virtualwebauthn":  {"cloud/passkey/passkeytest"},
 	"github.com/eclipse/paho.mqtt.golang": {"internal/mqttlink"},
 	"github.com/fxamacker/cbor/v2":        {"internal/wire"},
 	"github.com/getkin/kin-openapi":       {"internal/openapi"}, // for tests
 	"github.com/go-jose/go-jose/v4":       {"internal/jose"},
+	"github.com/go-webauthn/webauthn":     {"cloud/passkey"},
 	"github.com/jackc/pgx/v5":             {"store/accountdb"},
 	"github.com/makiuchi-d/gozxing":       {"pairing/qr/qrtest"},
 	"github.com/nats-io/jwt/v2":           {"cloud/broker"},
@@ -61,6 +63,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang": {"cloud/metrics"},
 	"github.com/skip2/go-qrcode":          {"pairing/qr"},
 	"github.com/veraison/go-cose":         {"internal/wire"},
+	"github.com/wneessen/go-mail":         {"cloud/mail"},
 	"go.etcd.io/bbolt":                    {"store/devicedb", "store/devicedb/devicedbtest"},
 	"go.yaml.in/yaml/v3":                  {"cloud/catalogue"},
 	"golang.org/x/crypto":                 {"cloud/password", "cloud/certificate"},       // argon2; acme
