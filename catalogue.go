@@ -18,6 +18,9 @@ type Catalogue struct {
 	Purposes    []Purpose       `yaml:"purposes" json:"purposes"`
 	Preferences []PreferenceDef `yaml:"preferences" json:"preferences"`
 
+	Communication Communication `yaml:"communication" json:"communication,omitzero"`
+	Categories    []Category    `yaml:"data_categories" json:"data_categories,omitempty"`
+
 	// Former are the earlier versions of purposes, in any order. They are no
 	// part of the catalogue as it is written: whoever puts it in force knows
 	// what was in force before.
@@ -34,8 +37,11 @@ func (c *Catalogue) Purpose(id PurposeID) (Purpose, bool) {
 	return Purpose{}, false
 }
 
-// Preference finds a definition.
+// Preference finds a definition; one of a wish too, see Communication.
 func (c *Catalogue) Preference(key PreferenceKey) (PreferenceDef, bool) {
+	if isCommunication(key) {
+		return c.Communication.preference(key)
+	}
 	for _, d := range c.Preferences {
 		if d.Key == key {
 			return d, true
@@ -85,7 +91,10 @@ func (c *Catalogue) Validate() error {
 		}
 		seen["pref "+string(d.Key)] = true
 	}
-	return nil
+	if err := c.Communication.validate(c); err != nil {
+		return fmt.Errorf("%w: communication: %w", ErrInvalidCatalogue, err)
+	}
+	return c.validateCategories()
 }
 
 // maxValidity is ten years: longer than any law lets a consent stand unasked.
@@ -166,10 +175,8 @@ func (c *Catalogue) validatePreference(d PreferenceDef) error {
 	if err := d.validate(); err != nil {
 		return err
 	}
-	for _, language := range c.Languages {
-		if d.Titles[language] == "" {
-			return fmt.Errorf("titles.%s: must be set", language)
-		}
+	if language := untitled(d.Titles, c.Languages); language != "" {
+		return fmt.Errorf("titles.%s: must be set", language)
 	}
 	if d.Purpose == "" {
 		return nil

@@ -111,6 +111,15 @@ func TestValidateBad(t *testing.T) {
 		{"protective", pref(func(d *cardea.PreferenceDef) { d.Protective = "" })},
 		{"write it as true", pref(func(d *cardea.PreferenceDef) { d.Protective = "true " })},
 		{"protective", pref(func(d *cardea.PreferenceDef) { d.Privacy = false })},
+		{"choices", pref(func(d *cardea.PreferenceDef) { d.Type, d.Default, d.Protective = cardea.TypeSet, "[]", "[]" })},
+		{"choices", pref(func(d *cardea.PreferenceDef) { d.Type, d.Choices = cardea.TypeSet, []string{"a", "a"} })},
+		{"choices", pref(func(d *cardea.PreferenceDef) { d.Type, d.Choices = cardea.TypeSet, []string{strings.Repeat("a", 1024)} })},
+		{"facet", pref(func(d *cardea.PreferenceDef) { d.Purpose, d.Facet = "", cardea.FacetUse })},
+		{"sync", pref(func(d *cardea.PreferenceDef) { d.Sync = "device_only" })},
+		{"sync", pref(func(d *cardea.PreferenceDef) { d.Sync = cardea.SyncCloud })},
+		{"validity", pref(func(d *cardea.PreferenceDef) { d.Validity = -time.Hour })},
+		{"validity", pref(func(d *cardea.PreferenceDef) { d.Validity = time.Millisecond })},
+		{"validity", pref(func(d *cardea.PreferenceDef) { d.Validity = time.Hour })},
 		{"not in the catalogue", pref(func(d *cardea.PreferenceDef) { d.Purpose = "weather" })},
 	} {
 		cat := catalogue()

@@ -1,18 +1,11 @@
 package cardea
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
-	"unicode/utf8"
+	"time"
 )
-
-// ErrInvalidValue is returned for a value that does not fit its preference.
-var ErrInvalidValue = errors.New("invalid preference value")
 
 // A PreferenceKey names something the owner can set, such as "voice_speed".
 type PreferenceKey string
@@ -25,13 +18,6 @@ func ParsePreferenceKey(text string) (PreferenceKey, error) {
 	return PreferenceKey(text), nil
 }
 
-// A Value is a JSON scalar in its shortest form: true, 21, "de". At most
-// MaxValueBytes.
-type Value string
-
-// MaxValueBytes bounds a value.
-const MaxValueBytes = 1024
-
 // A PreferenceType is what values a preference takes.
 type PreferenceType string
 
@@ -40,41 +26,115 @@ const (
 	TypeBool   PreferenceType = "bool"
 	TypeInt    PreferenceType = "int"
 	TypeEnum   PreferenceType = "enum"
+	TypeSet    PreferenceType = "set" // any of the choices, or none: a JSON array
 	TypeString PreferenceType = "string"
+	TypeHours  PreferenceType = "hours" // a part of every day, as Hours writes it
+)
+
+// TextTypes are the types whose values are JSON strings.
+var TextTypes = []PreferenceType{TypeEnum, TypeString, TypeHours}
+
+// A Sync says who may change a preference.
+type Sync string
+
+// The directions there are; none is SyncBoth. What never leaves a device is no
+// preference of the cloud's: the firmware keeps it itself.
+const (
+	SyncBoth  Sync = "two_way"
+	SyncCloud Sync = "cloud_to_device" // only the owner's pages and the brand's API
 )
 
 // A PreferenceDef defines a preference. A privacy preference has a protective
 // value, which follows the rules of a denial: it always wins, and holds until
 // somebody who has seen it chooses otherwise.
 type PreferenceDef struct {
-	Key        PreferenceKey     `yaml:"key" json:"key"`
-	Type       PreferenceType    `yaml:"type" json:"type"`
-	Min        int64             `yaml:"min" json:"min,omitempty"`
-	Max        int64             `yaml:"max" json:"max,omitempty"`
-	Choices    []string          `yaml:"choices" json:"choices,omitempty"`
-	Default    Value             `yaml:"default" json:"default"`
-	Devices    []DeviceKind      `yaml:"devices" json:"devices"`
-	Purpose    PurposeID         `yaml:"purpose" json:"purpose,omitempty"` // absent on devices while its use is not given
-	Privacy    bool              `yaml:"privacy" json:"privacy,omitempty"`
-	Protective Value             `yaml:"protective" json:"protective,omitempty"`
-	Titles     map[string]string `yaml:"titles" json:"titles"` // by language
+	Key     PreferenceKey  `yaml:"key" json:"key"`
+	Type    PreferenceType `yaml:"type" json:"type"`
+	Min     int64          `yaml:"min" json:"min,omitempty"`
+	Max     int64          `yaml:"max" json:"max,omitempty"`
+	Choices []string       `yaml:"choices" json:"choices,omitempty"`
+	Default Value          `yaml:"default" json:"default"`
+	Devices []DeviceKind   `yaml:"devices" json:"devices"`
+
+	// Purpose and Facet name the consent it stands and falls with: while that is
+	// not given, it is absent on devices and untold to the brand. No purpose:
+	// it needs none. No facet is FacetUse.
+	Purpose PurposeID `yaml:"purpose" json:"purpose,omitempty"`
+	Facet   Facet     `yaml:"facet" json:"facet,omitempty"`
+
+	Privacy    bool  `yaml:"privacy" json:"privacy,omitempty"`
+	Protective Value `yaml:"protective" json:"protective,omitempty"`
+	Sync       Sync  `yaml:"sync" json:"sync,omitempty"`
+
+	// Validity is how long a value counts that was set; then it is gone. Zero is
+	// until another is set.
+	Validity time.Duration `yaml:"validity" json:"validity,omitempty"`
+
+	Titles map[string]string `yaml:"titles" json:"titles"` // by language
+}
+
+// Under is the consent the preference stands and falls with; empty for none.
+func (d PreferenceDef) Under() Key {
+	switch {
+	case d.Purpose == "":
+		return ""
+	case d.Facet == "":
+		return KeyOf(d.Purpose, FacetUse)
+	}
+	return KeyOf(d.Purpose, d.Facet)
 }
 
 func (d PreferenceDef) validate() error {
 	if _, err := ParsePreferenceKey(string(d.Key)); err != nil {
 		return err
 	}
-	if len(d.Devices) == 0 || len(d.Titles) == 0 {
+	switch {
+	case isCommunication(d.Key):
+		return fmt.Errorf("key: what begins with %q belongs to the section communication", communicationPrefix)
+	case len(d.Devices) == 0 || len(d.Titles) == 0:
 		return errors.New("devices and titles: at least one each")
+	case d.Facet != "" && d.Purpose == "":
+		return errors.New("facet: belongs to a purpose")
+	case d.Validity < 0 || d.Validity%time.Second != 0:
+		return errors.New("validity: whole seconds")
+	case d.Sync != "" && d.Sync != SyncBoth && d.Sync != SyncCloud:
+		return fmt.Errorf("sync: is %s or %s", SyncBoth, SyncCloud)
+	}
+	if err := d.validateChoices(); err != nil {
+		return err
 	}
 	if err := d.shortest(d.Default); err != nil {
 		return fmt.Errorf("default: %w", err)
 	}
-	if !d.Privacy {
-		if d.Protective != "" {
-			return errors.New("protective: only a privacy preference has one")
-		}
+	return d.validatePrivacy()
+}
+
+// validateChoices refuses a set of which not every part is a value.
+func (d PreferenceDef) validateChoices() error {
+	if d.Type != TypeSet {
 		return nil
+	}
+	if len(d.Choices) == 0 || repeats(d.Choices) {
+		return errors.New("choices: at least one, each once")
+	}
+	if whole := SetOf(d.Choices); len(whole) > MaxValueBytes {
+		return fmt.Errorf("choices: all of them are %d bytes, at most %d", len(whole), MaxValueBytes)
+	}
+	return nil
+}
+
+// validatePrivacy refuses protection that would end by itself, or that a device
+// could not give.
+func (d PreferenceDef) validatePrivacy() error {
+	switch {
+	case !d.Privacy && d.Protective != "":
+		return errors.New("protective: only a privacy preference has one")
+	case !d.Privacy:
+		return nil
+	case d.Validity != 0:
+		return errors.New("validity: a privacy preference does not end by itself")
+	case d.Sync == SyncCloud:
+		return errors.New("sync: a privacy preference can be set on the device in hand")
 	}
 	if err := d.shortest(d.Protective); err != nil {
 		return fmt.Errorf("protective: %w", err)
@@ -82,84 +142,9 @@ func (d PreferenceDef) validate() error {
 	return nil
 }
 
-// shortest demands the form in which values are compared.
-func (d PreferenceDef) shortest(v Value) error {
-	short, err := d.Parse(string(v))
-	if err == nil && short != v {
-		err = fmt.Errorf("%w: write it as %s", ErrInvalidValue, short)
-	}
-	return err
-}
-
-// Parse reads a JSON scalar and returns it in its shortest form if it fits.
-func (d PreferenceDef) Parse(text string) (Value, error) {
-	if len(text) > MaxValueBytes || !utf8.ValidString(text) {
-		return "", d.tooLong()
-	}
-	var v any
-	r := json.NewDecoder(strings.NewReader(text))
-	r.UseNumber()
-	if err := r.Decode(&v); err != nil || !json.Valid([]byte(text)) {
-		return "", fmt.Errorf("%w for %s: want a JSON scalar such as true, 21 or \"de\"", ErrInvalidValue, d.Key)
-	}
-	short, ok := d.fit(v)
-	if !ok {
-		return "", fmt.Errorf("%w for %s: want %s", ErrInvalidValue, d.Key, d.wants())
-	}
-	if len(short) > MaxValueBytes {
-		return "", d.tooLong()
-	}
-	return short, nil
-}
-
-func (d PreferenceDef) tooLong() error {
-	return fmt.Errorf("%w for %s: at most %d bytes of UTF-8", ErrInvalidValue, d.Key, MaxValueBytes)
-}
-
-// fit returns the shortest form of a decoded scalar the preference can take.
-func (d PreferenceDef) fit(v any) (Value, bool) {
-	switch x := v.(type) {
-	case bool:
-		return Value(strconv.FormatBool(x)), d.Type == TypeBool
-	case json.Number:
-		n, ok := wholeNumber(string(x))
-		return Value(strconv.FormatInt(n, 10)), ok && d.Type == TypeInt && n >= d.Min && n <= d.Max
-	case string:
-		return quote(x), d.Type == TypeString || d.Type == TypeEnum && slices.Contains(d.Choices, x)
-	}
-	return "", false
-}
-
-// wholeNumber reads 21, and 21.0 and 2.1e1 as far as floats are exact.
-func wholeNumber(text string) (int64, bool) {
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return n, true
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	return int64(f), err == nil && f == math.Trunc(f) && math.Abs(f) <= 1<<53
-}
-
-// quote writes a JSON string without the escapes that only HTML needs.
-func quote(s string) Value {
-	var b strings.Builder
-	w := json.NewEncoder(&b)
-	w.SetEscapeHTML(false)
-	w.Encode(s) // a string always has a JSON form
-	return Value(strings.TrimSuffix(b.String(), "\n"))
-}
-
-func (d PreferenceDef) wants() string {
-	switch d.Type {
-	case TypeInt:
-		return fmt.Sprintf("a whole number from %d to %d", d.Min, d.Max)
-	case TypeEnum:
-		return fmt.Sprintf("one of %q", d.Choices)
-	}
-	return "a " + string(d.Type)
-}
-
 // A Setting is what stands for a preference at one scope, and the entry that
-// set it.
+// set it. One without a value stands for nothing: the scope was given back to
+// what stands elsewhere.
 type Setting struct {
 	Value Value
 	Entry Entry
@@ -169,8 +154,11 @@ type Setting struct {
 // An entry that has seen what stands wins; a concurrent one does not, except
 // that a protective value of a privacy preference always wins.
 func (d PreferenceDef) Settles(stands *Setting, e Entry) bool {
-	return stands == nil || saw(e, stands.Entry) || d.Privacy && e.Value == d.Protective
+	return stands == nil || saw(e, stands.Entry) || d.Protects(e.Value)
 }
+
+// Protects reports whether a value is the protective one.
+func (d PreferenceDef) Protects(v Value) bool { return d.Privacy && v == d.Protective }
 
 // Overlooks reports whether e takes protection back without having seen each of
 // the others, which were set at the same scope: one of two that protect at once
@@ -179,17 +167,36 @@ func (d PreferenceDef) Overlooks(others []Entry, e Entry) bool {
 	return d.Privacy && e.Value != d.Protective && slices.ContainsFunc(others, func(o Entry) bool { return !saw(e, o) })
 }
 
-// Resolve picks what a device is told: its own setting before the account's,
-// before the default; of a privacy preference the protective value if either
-// scope has it. A value that was erased, or that the definition no longer takes,
-// does not count.
-func (d PreferenceDef) Resolve(account, device *Setting) Preference {
-	out := Preference{Key: d.Key, Value: d.Default}
+// Counts reports whether a setting says anything at an instant. One whose value
+// was erased or given back does not, nor one the definition no longer takes, nor
+// one whose time is over.
+func (d PreferenceDef) Counts(s *Setting, at Millis) bool {
+	if s == nil || d.shortest(s.Value) != nil {
+		return false
+	}
+	end := d.end(s.Entry)
+	return end == 0 || at < end
+}
+
+// end is when the value an entry set no longer counts; zero is never.
+func (d PreferenceDef) end(e Entry) Millis {
+	if d.Validity == 0 {
+		return 0
+	}
+	return e.Recorded.Add(d.Validity)
+}
+
+// Resolve picks what a device is told at an instant: its own setting before the
+// account's, before the default; of a privacy preference the protective value if
+// either scope has it.
+func (d PreferenceDef) Resolve(at Millis, account, device *Setting) Preference {
+	out := Preference{Key: d.Key, Value: d.Default, Under: d.Under()}
 	for _, s := range []*Setting{account, device} {
-		if s == nil || d.Privacy && out.Value == d.Protective && !out.Decided.isZero() || d.shortest(s.Value) != nil {
+		if !d.Counts(s, at) || d.Protects(out.Value) && !out.Decided.isZero() {
 			continue
 		}
 		out.Value, out.Decided = s.Value, s.Entry.Position.Point()
+		out.Source, out.Since, out.ValidUntil = s.Entry.Channel, s.Entry.Recorded, d.end(s.Entry)
 	}
 	return out
 }

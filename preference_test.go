@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cardea-id/cardea"
 )
@@ -21,6 +22,10 @@ func def(kind cardea.PreferenceType) cardea.PreferenceDef {
 		d.Min, d.Max, d.Default = -10, 100, "0"
 	case cardea.TypeEnum:
 		d.Choices, d.Default = []string{"de", "en"}, `"en"`
+	case cardea.TypeSet:
+		d.Choices, d.Default = []string{"rock", "jazz", "<news>"}, `["jazz"]`
+	case cardea.TypeHours:
+		d.Default = `"21:00-08:00"`
 	case cardea.TypeString:
 		d.Default = `""`
 	}
@@ -75,6 +80,22 @@ func TestPreferenceParse(t *testing.T) {
 		{cardea.TypeString, `["a"]`, ""},
 		{cardea.TypeString, `{}`, ""},
 		{cardea.TypeString, "\"\xff\"", ""},
+		{cardea.TypeSet, `[]`, `[]`},
+		{cardea.TypeSet, ` [ "rock" , "jazz" ] `, `["jazz","rock"]`},
+		{cardea.TypeSet, `["\u003cnews>","jazz"]`, `["<news>","jazz"]`},
+		{cardea.TypeSet, `["jazz","jazz"]`, ""},
+		{cardea.TypeSet, `["jazz","polka"]`, ""},
+		{cardea.TypeSet, `["jazz",null]`, ""},
+		{cardea.TypeSet, `["jazz",1]`, ""},
+		{cardea.TypeSet, `[["jazz"]]`, ""},
+		{cardea.TypeSet, `"jazz"`, ""},
+		{cardea.TypeSet, `{"jazz":true}`, ""},
+		{cardea.TypeSet, "[" + strings.Repeat(`"jazz",`, 1500) + `"rock"]`, ""},
+		{cardea.TypeEnum, `["de"]`, ""},
+		{cardea.TypeHours, `"21:00-08:00"`, `"21:00-08:00"`},
+		{cardea.TypeHours, `""`, `""`},
+		{cardea.TypeHours, `"21-8"`, ""},
+		{cardea.TypeHours, `21`, ""},
 		{"odd", "true", ""},
 	} {
 		got, err := def(c.kind).Parse(c.text)
@@ -172,8 +193,10 @@ func TestResolve(t *testing.T) {
 		"an erased value":                  {plain, set("true", 1), set("", 2), "true", 1},
 		"a value that no longer fits":      {plain, set(`"true"`, 1), nil, "false", 0},
 		"a protective default, overridden": {protectiveDefault(privacy), set("false", 1), nil, "false", 1},
+		"a device given back":              {plain, set("true", 1), set("", 2), "true", 1},
+		"all given back":                   {plain, set("", 3), set("", 2), "false", 0},
 	} {
-		got := c.def.Resolve(c.account, c.device)
+		got := c.def.Resolve(1, c.account, c.device)
 		if got.Key != "it" || got.Value != c.want || got.Decided.Seq != c.seq {
 			t.Errorf("%s: %+v, want %s of %d", name, got, c.want, c.seq)
 		}
@@ -192,8 +215,8 @@ func TestPreferenceOn(t *testing.T) {
 }
 
 func FuzzPreferenceParse(f *testing.F) {
-	kinds := []cardea.PreferenceType{cardea.TypeBool, cardea.TypeInt, cardea.TypeEnum, cardea.TypeString}
-	for i, seed := range []string{"true", "21.0", `"de"`, `"<\u2028>"`, "-0", "1e3", `"\ud800"`, "[1]", "9007199254740993", ""} {
+	kinds := []cardea.PreferenceType{cardea.TypeBool, cardea.TypeInt, cardea.TypeEnum, cardea.TypeString, cardea.TypeSet, cardea.TypeHours}
+	for i, seed := range []string{"true", "21.0", `"de"`, `""`, `["rock","jazz"]`, `"21:00-08:00"`, `[]`, `["jazz","jazz"]`, `"<\u2028>"`, "-0", "1e3", `"\ud800"`, "[1]", "9007199254740993", ""} {
 		f.Add(uint8(i), seed)
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, text string) {
@@ -212,4 +235,53 @@ func FuzzPreferenceParse(f *testing.F) {
 			t.Errorf("%q became %d bytes: %q", text, len(v), v)
 		}
 	})
+}
+
+// A value says where it comes from and when, and which consent it is under; the
+// default comes from nowhere.
+func TestResolveSaysWhereFrom(t *testing.T) {
+	d := def(cardea.TypeBool)
+	d.Purpose, d.Facet = "mileage", cardea.FacetThirdParty
+	set := &cardea.Setting{Value: "true", Entry: cardea.Entry{Channel: cardea.ChannelDevice, Recorded: 1000, Position: cardea.Position{Era: 1, Seq: 7}}}
+	want := cardea.Preference{Key: "it", Value: "true", Decided: cardea.Point{Era: 1, Seq: 7}, Source: cardea.ChannelDevice, Since: 1000, Under: "mileage/third_party"}
+	if got := d.Resolve(2000, set, nil); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got := d.Resolve(2000, nil, nil); got != (cardea.Preference{Key: "it", Value: "false", Under: "mileage/third_party"}) {
+		t.Errorf("the default: %+v", got)
+	}
+	d.Facet = ""
+	if d.Under() != "mileage/use" {
+		t.Errorf("without a facet: %s", d.Under())
+	}
+}
+
+// A value whose time is over is gone from that instant on, and what stood below
+// it counts.
+func TestResolveForgetsWhatIsOver(t *testing.T) {
+	d := def(cardea.TypeInt)
+	d.Validity = time.Hour
+	at := func(v cardea.Value, recorded cardea.Millis) *cardea.Setting {
+		return &cardea.Setting{Value: v, Entry: cardea.Entry{Recorded: recorded, Position: cardea.Position{Era: 1, Seq: uint64(recorded)}}}
+	}
+	account, device := at("1", 5000), at("2", 1000)
+	hour := cardea.Millis(time.Hour.Milliseconds())
+	for now, want := range map[cardea.Millis]cardea.Value{
+		1000: "2", 1000 + hour - 1: "2", 1000 + hour: "1", 5000 + hour - 1: "1", 5000 + hour: "0",
+	} {
+		if got := d.Resolve(now, account, device); got.Value != want {
+			t.Errorf("at %d: %s, want %s", now, got.Value, want)
+		}
+	}
+	p := d.Resolve(1000, nil, device)
+	for now, gone := range map[cardea.Now]bool{
+		{Time: p.ValidUntil - 1, Synced: true}: false, {Time: p.ValidUntil, Synced: true}: true, {Time: 1}: true,
+	} {
+		if p.Gone(now) != gone {
+			t.Errorf("gone at %+v: %t", now, !gone)
+		}
+	}
+	if (cardea.Preference{}).Gone(cardea.Now{}) {
+		t.Error("a value without an end is gone")
+	}
 }

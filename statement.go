@@ -34,6 +34,20 @@ type Preference struct {
 	Key     PreferenceKey `cbor:"1,keyasint" json:"key"`
 	Value   Value         `cbor:"2,keyasint" json:"value"`
 	Decided Point         `cbor:"3,keyasint" json:"decided"`
+	// Source and Since say where and when it was set; neither is there for the
+	// catalogue's default.
+	Source Channel `cbor:"4,keyasint,omitempty" json:"source,omitempty"`
+	Since  Millis  `cbor:"5,keyasint,omitempty" json:"since,omitempty"`
+	// Under is the consent it stands and falls with, empty for none; at
+	// ValidUntil, if there is one, it is gone.
+	Under      Key    `cbor:"6,keyasint,omitempty" json:"under,omitempty"`
+	ValidUntil Millis `cbor:"7,keyasint,omitempty" json:"valid_until,omitempty"`
+}
+
+// Gone reports whether a value is over. While the time is not known, one that
+// has an end is.
+func (p Preference) Gone(now Now) bool {
+	return p.ValidUntil != 0 && (!now.Synced || now.Time >= p.ValidUntil)
 }
 
 // An Identity is who the device's user is, to the device: a reference that is

@@ -14,8 +14,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
+	_ "time/tzdata" // a machine need not know the zones
 
 	"go.yaml.in/yaml/v3"
 
@@ -28,8 +31,8 @@ const MaxBytes = 256 << 10
 // Parse reads one YAML document. An unknown field, a second document, a text
 // over MaxBytes, and whatever cardea.Catalogue.Validate refuses, is an error
 // that wraps cardea.ErrInvalidCatalogue. Durations are written "72h". The
-// default and protective values of an enum or string preference are written
-// as plain text, without JSON's quotes.
+// default and protective values of a preference that is text are written
+// as plain text, without JSON's quotes, those of a set as a list.
 func Parse(text []byte) (*cardea.Catalogue, error) {
 	if len(text) > MaxBytes {
 		return nil, fmt.Errorf("%w: over %d bytes", cardea.ErrInvalidCatalogue, MaxBytes)
@@ -53,7 +56,7 @@ func Parse(text []byte) (*cardea.Catalogue, error) {
 // else. A value that does not fit is left for Check to name.
 func shorten(d *cardea.PreferenceDef) {
 	for _, v := range []*cardea.Value{&d.Default, &d.Protective} {
-		if *v != "" && (d.Type == cardea.TypeEnum || d.Type == cardea.TypeString) {
+		if *v != "" && slices.Contains(cardea.TextTypes, d.Type) {
 			quoted, _ := json.Marshal(string(*v)) // a string always has a JSON form
 			*v = cardea.Value(quoted)
 		}
@@ -69,9 +72,14 @@ func Check(cat *cardea.Catalogue) error {
 		return err
 	}
 	for _, d := range cat.Preferences {
-		if _, ok := cat.Terms(cardea.KeyOf(d.Purpose, cardea.FacetUse)); d.Purpose != "" && !ok {
-			return fmt.Errorf("%w: preference %q: purpose %q has no facet \"use\" to stand or fall with",
-				cardea.ErrInvalidCatalogue, d.Key, d.Purpose)
+		if _, ok := cat.Terms(d.Under()); d.Purpose != "" && !ok {
+			return fmt.Errorf("%w: preference %q: purpose %q has no facet %q to stand or fall with",
+				cardea.ErrInvalidCatalogue, d.Key, d.Purpose, d.Under().Facet())
+		}
+	}
+	for _, zone := range cat.Communication.Quiet.Zones {
+		if _, err := time.LoadLocation(zone); err != nil || zone == "Local" || zone == "" {
+			return fmt.Errorf("%w: communication: quiet.zones: there is no %.40q", cardea.ErrInvalidCatalogue, zone)
 		}
 	}
 	return checkSize(cat)

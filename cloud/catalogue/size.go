@@ -50,18 +50,30 @@ func BodyBytes(cat *cardea.Catalogue, kind cardea.DeviceKind) (int, error) {
 		for _, k := range p.Keys() {
 			body.Consents = append(body.Consents, cardea.Consent{
 				Key: k, Version: p.Version, Reason: cardea.ReasonGranted, Decided: late, Class: p.Class,
-				ValidUntil: cardea.MillisOf(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)),
+				ValidUntil: far,
 				Staleness:  uint32(p.MaxStaleness().Seconds()),
 			})
 		}
 	}
 	for _, d := range cat.Preferences {
 		if d.On(kind) {
-			body.Preferences = append(body.Preferences, cardea.Preference{Key: d.Key, Value: longest(d), Decided: late})
+			body.Preferences = append(body.Preferences, cardea.Preference{
+				Key: d.Key, Value: longest(d), Decided: late, Source: cardea.ChannelPortal, Since: far, Under: d.Under(), ValidUntil: endOf(d),
+			})
 		}
 	}
 	encoded, err := wire.EncodeBody(body)
 	return len(encoded), err
+}
+
+// far is an instant than which none is written longer.
+var far = cardea.MillisOf(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC))
+
+func endOf(d cardea.PreferenceDef) cardea.Millis {
+	if d.Validity == 0 {
+		return 0
+	}
+	return far
 }
 
 // longest is a value of a preference than which none is longer.
@@ -78,6 +90,10 @@ func longest(d cardea.PreferenceDef) cardea.Value {
 			v = longer(v, cardea.Value(quoted))
 		}
 		return v
+	case cardea.TypeSet:
+		return cardea.SetOf(d.Choices)
+	case cardea.TypeHours:
+		return `"21:00-08:00"`
 	}
 	return cardea.Value(`"` + strings.Repeat("x", cardea.MaxValueBytes-2) + `"`)
 }

@@ -84,7 +84,7 @@ func (l *Ledger) consents(tx *accountdb.Tx, cat *cardea.Catalogue, link accountd
 }
 
 // preferences resolves what the device is told. What belongs to a purpose is
-// absent while its use is not given.
+// absent while that is not given.
 func preferences(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link, kind cardea.DeviceKind, consents []cardea.Consent) ([]cardea.Preference, error) {
 	given := map[cardea.Key]bool{}
 	for _, c := range consents {
@@ -92,20 +92,25 @@ func preferences(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Link, k
 	}
 	var out []cardea.Preference
 	for _, def := range cat.Preferences {
-		if !def.On(kind) || def.Purpose != "" && !given[cardea.KeyOf(def.Purpose, cardea.FacetUse)] {
+		if !def.On(kind) || def.Purpose != "" && !given[def.Under()] {
 			continue
 		}
-		account, err := tx.Setting(link.Account, def.Key, cardea.Scope{})
+		account, device, err := settings(tx, link.Account, def.Key, link.Device)
 		if err != nil {
 			return nil, err
 		}
-		device, err := tx.Setting(link.Account, def.Key, cardea.Scope{Device: link.Device})
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, def.Resolve(account, device))
+		out = append(out, def.Resolve(tx.Millis(), account, device))
 	}
 	return out, nil
+}
+
+// settings are what stands for a preference on the account and on one device.
+func settings(tx *accountdb.Tx, id cardea.AccountID, key cardea.PreferenceKey, on cardea.DeviceID) (account, device *cardea.Setting, err error) {
+	if account, err = tx.Setting(id, key, cardea.Scope{}); err != nil {
+		return nil, nil, err
+	}
+	device, err = tx.Setting(id, key, cardea.Scope{Device: on})
+	return account, device, err
 }
 
 // Fit encodes a body within wire's limit, leaving out what is not given if it

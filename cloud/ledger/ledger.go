@@ -198,7 +198,7 @@ func (l *Ledger) same(tx *accountdb.Tx, account cardea.AccountID, e cardea.Entry
 	if p.Act != cardea.ActPrefer || !ok {
 		return nil
 	}
-	value, err := def.Parse(string(p.Value))
+	value, err := valueOf(def, p.Value)
 	if err != nil {
 		return ErrReused
 	}
@@ -218,7 +218,7 @@ func (l *Ledger) stops(d cardea.Decision) bool {
 	cat, _ := l.Catalogue.Current()
 	def, _ := cat.Preference(d.Preference)
 	value, err := def.Parse(string(d.Value))
-	return err == nil && def.Privacy && value == def.Protective
+	return err == nil && def.Protects(value)
 }
 
 // resolve replaces the base that is claimed by the one that is true. What
@@ -272,44 +272,6 @@ func (l *Ledger) admit(e cardea.Entry) cardea.Rejected {
 		return cardea.RejectedConfirm
 	}
 	return ""
-}
-
-func (l *Ledger) prefer(tx *accountdb.Tx, account cardea.AccountID, e cardea.Entry) (cardea.Entry, error) {
-	cat, _ := l.Catalogue.Current()
-	def, ok := cat.Preference(e.Preference)
-	if !ok {
-		return e, &RejectedError{cardea.RejectedUnknown}
-	}
-	value, err := def.Parse(string(e.Value))
-	if err != nil {
-		return e, &RejectedError{cardea.RejectedValue}
-	}
-	e.Value = value
-	ownWord := e.Channel == cardea.ChannelPortal || e.Channel == cardea.ChannelDevice && !e.Scope.Everywhere()
-	if def.Privacy && value != def.Protective && !ownWord { // a grant by another name
-		return e, &RejectedError{cardea.RejectedConfirm}
-	}
-	stands, err := tx.Setting(account, e.Preference, e.Scope)
-	if err != nil {
-		return e, err
-	}
-	since, err := tx.Settings(account, e.Preference, e.Scope, e.Base.Seq)
-	if err != nil {
-		return e, err
-	}
-	if !def.Settles(stands, e) || def.Overlooks(since, e) {
-		return e, &RejectedError{cardea.RejectedConflict}
-	}
-	if e, err = tx.Append(account, e); err != nil {
-		return e, err
-	}
-	if err := tx.Settle(account, e); err != nil {
-		return e, err
-	}
-	if def.Privacy && value == def.Protective { // a denial by another name
-		tx.Stop(account, e)
-	}
-	return e, l.fits(tx, account)
 }
 
 // fits refuses what a live link could no longer be told.

@@ -51,14 +51,8 @@ type FacetChoice struct {
 type Place struct {
 	Device   cardea.DeviceID
 	Name     string
+	Kind     cardea.DeviceKind
 	Standing cardea.Consent
-}
-
-// A PreferenceChoice is one preference and its value on the whole account.
-type PreferenceChoice struct {
-	Def   cardea.PreferenceDef
-	Title string
-	Value cardea.Value
 }
 
 // Page reads what the owner of the account is asked, in a language of the
@@ -94,8 +88,13 @@ func (l *Ledger) page(tx *accountdb.Tx, account cardea.AccountID, language strin
 		return Page{}, err
 	}
 	page := Page{Head: a.Head}
+	given := map[cardea.Key]bool{}
 	err = l.fold(tx, account, func(fold *cardea.Consents) {
 		for _, p := range cat.Purposes {
+			for _, key := range p.Keys() {
+				terms, _ := cat.Terms(key)
+				given[key] = fold.Anywhere(key, terms).Given()
+			}
 			if len(kinds) == 0 || slices.ContainsFunc(kinds, p.On) {
 				page.Choices = append(page.Choices, choice(cat, fold, p, language, places, denied))
 			}
@@ -107,8 +106,18 @@ func (l *Ledger) page(tx *accountdb.Tx, account cardea.AccountID, language strin
 	if err != nil {
 		return Page{}, err
 	}
-	page.Preferences, err = preferenceChoices(tx, cat, account, kinds, language)
-	return page, err
+	for _, def := range cat.Preferences {
+		if len(kinds) > 0 && !slices.ContainsFunc(kinds, def.On) {
+			continue
+		}
+		c, err := preferenceChoice(tx, account, def, places)
+		if err != nil {
+			return Page{}, err
+		}
+		c.Title, c.Idle = def.Titles[language], def.Purpose != "" && !given[def.Under()]
+		page.Preferences = append(page.Preferences, c)
+	}
+	return page, nil
 }
 
 // signals says of the keys that a browser's signal is about how they stand to it.
@@ -220,26 +229,10 @@ func places(tx *accountdb.Tx, account cardea.AccountID) ([]Place, []cardea.Devic
 		if err != nil {
 			return nil, nil, err
 		}
-		places = append(places, Place{Device: link.Device, Name: name})
+		places = append(places, Place{Device: link.Device, Name: name, Kind: device.Kind})
 		kinds = append(kinds, device.Kind)
 	}
 	return places, kinds, nil
-}
-
-func preferenceChoices(tx *accountdb.Tx, cat *cardea.Catalogue, account cardea.AccountID, kinds []cardea.DeviceKind, language string) ([]PreferenceChoice, error) {
-	var out []PreferenceChoice
-	for _, def := range cat.Preferences {
-		if len(kinds) > 0 && !slices.ContainsFunc(kinds, def.On) {
-			continue
-		}
-		stands, err := tx.Setting(account, def.Key, cardea.Scope{})
-		if err != nil {
-			return nil, err
-		}
-		c := PreferenceChoice{Def: def, Title: def.Titles[language], Value: def.Resolve(stands, nil).Value}
-		out = append(out, c)
-	}
-	return out, nil
 }
 
 // Standing is what stands of a key on the whole account and the cloud's time,
@@ -252,12 +245,8 @@ func (l *Ledger) Standing(ctx context.Context, subject string, key cardea.Key) (
 		}
 		now = tx.Millis()
 		cat, _ := l.Catalogue.Current()
-		terms, ok := cat.Terms(key)
-		if !ok {
-			c = cardea.Consent{Key: key, Reason: cardea.ReasonUnknown}
-			return nil
-		}
-		return l.fold(tx, a.ID, func(fold *cardea.Consents) { c = fold.Anywhere(key, terms) })
+		c, err = l.anywhere(tx, cat, a.ID, key)
+		return err
 	})
 	if err != nil && !errors.Is(err, accountdb.ErrNotFound) {
 		err = fmt.Errorf("standing: %w", err)

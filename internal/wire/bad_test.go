@@ -382,6 +382,9 @@ func (r *rogue) bodies() {
 	preference := func(key, value string) map[int]any {
 		return map[int]any{3: []any{fields{1: key, 2: value, 3: []int{0, 0}}}}
 	}
+	said := func(field int, what any) map[int]any {
+		return map[int]any{3: []any{fields{1: "p", 2: "1", 3: []int{0, 0}, field: what}}}
+	}
 	use, wake := r.body().Consents[0], r.body().Consents[2]
 	for _, tt := range []struct {
 		name, err string
@@ -414,7 +417,19 @@ func (r *rogue) bodies() {
 		{"a value with space around", "malformed", preference("p", " 1")},
 		{"a value with space behind", "malformed", preference("p", "1\n")},
 		{"a list for a value", "malformed", preference("p", "[1]")},
+		{"a list with a number in it", "malformed", preference("p", `["a",1]`)},
+		{"a list with null in it", "malformed", preference("p", `["a",null]`)},
+		{"a list with something twice", "malformed", preference("p", `["a","b","a"]`)},
+		{"a list in a list", "malformed", preference("p", `[["a"]]`)},
+		{"an object for a value", "malformed", preference("p", `{"a":1}`)},
+		{"a list of 1025 bytes", "malformed", preference("p", `["`+strings.Repeat("x", 1021)+`"]`)},
 		{"null for a value", "malformed", preference("p", "null")},
+		{"no source, but said", "malformed", said(4, "")},
+		{"a source of 33 bytes", "malformed", said(4, strings.Repeat("x", 33))},
+		{"set after 2248", "malformed", said(5, int64(1)<<43)},
+		{"under no consent, but said", "malformed", said(6, "")},
+		{"under an unknown facet", "malformed", said(6, "recommendations/all")},
+		{"a value that ends at 0, but said", "malformed", said(7, 0)},
 		{"no value", "malformed", preference("p", "")},
 		{"an order without an id", "malformed", map[int]any{4: []any{fields{1: make([]byte, 16), 2: "unlink"}}}},
 		{"an order of nothing", "malformed", map[int]any{4: []any{fields{1: fill(16, "o"), 2: ""}}}},

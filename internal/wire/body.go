@@ -113,8 +113,19 @@ func checkPreference(p cardea.Preference) error {
 	if _, err := cardea.ParsePreferenceKey(string(p.Key)); err != nil {
 		return malformed("preference: %w", err)
 	}
-	if !scalar(p.Value) || p.Decided.Seq > maxCount {
-		return malformed("preference %s: want a JSON scalar of at most %d bytes", p.Key, cardea.MaxValueBytes)
+	switch {
+	case !value(p.Value):
+		return malformed("preference %s: want a JSON scalar, or an array of strings, of at most %d bytes", p.Key, cardea.MaxValueBytes)
+	case p.Decided.Seq > maxCount || !instant(p.Since) || !instant(p.ValidUntil):
+		return malformed("preference %s: a number is out of range", p.Key)
+	case !text(string(p.Source), maxWord):
+		return malformed("preference %s: a source has at most %d bytes", p.Key, maxWord)
+	}
+	if p.Under == "" {
+		return nil
+	}
+	if _, err := cardea.ParseKey(string(p.Under)); err != nil {
+		return malformed("preference %s: %w", p.Key, err)
 	}
 	return nil
 }
@@ -126,9 +137,12 @@ func checkOrder(o cardea.Order) error {
 	return nil
 }
 
-// scalar accepts a JSON string, number, true or false without space around it.
-func scalar(v cardea.Value) bool {
+// value accepts a JSON string, number, true, false or array of strings without
+// space around it.
+func value(v cardea.Value) bool {
 	s := string(v)
-	return len(s) > 0 && text(s, cardea.MaxValueBytes) && strings.ContainsRune(`"-0123456789tf`, rune(s[0])) &&
-		validJSON(s) && !strings.ContainsAny(s[len(s)-1:], " \t\r\n")
+	if len(s) == 0 || !text(s, cardea.MaxValueBytes) || strings.ContainsAny(s[len(s)-1:], " \t\r\n") || !validJSON(s) {
+		return false
+	}
+	return strings.ContainsRune(`"-0123456789tf`, rune(s[0])) || v.Set() != nil
 }

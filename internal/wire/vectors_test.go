@@ -147,6 +147,11 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 	}
 	newer := c.body()
 	newer.Consents[0].Reason, newer.Consents[1].Class, newer.Orders[0].Kind = "of_a_newer_cloud", "Z", "dance"
+	sourced := c.body()
+	sourced.Preferences = []cardea.Preference{
+		{Key: "comfort.seat", Value: `["heat","massage"]`, Decided: cardea.Point{Era: 1, Seq: 9}, Source: cardea.ChannelPortal, Since: now, Under: "recommendations/use", ValidUntil: now + 1e9},
+		{Key: "of.nothing", Value: `[]`, Decided: cardea.Point{Era: 1, Seq: 10}, Source: "of_a_newer_cloud", Since: now},
+	}
 	all := []vectors.Vector{
 		{Name: "answers a report", Kind: "statement", Bytes: down(t, c, c.statement())},
 		{Name: "pushed", Kind: "statement", Bytes: down(t, c, push)},
@@ -168,6 +173,7 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 		{Name: "with every order", Kind: "body", Bytes: body(t, ordered)},
 		{Name: "empty", Kind: "body", Bytes: body(t, cardea.Body{})},
 		{Name: "of a newer cloud", Kind: "body", Bytes: body(t, newer)},
+		{Name: "with where values come from", Kind: "body", Bytes: body(t, sourced)},
 		{Name: "of a device", Kind: "topic", Bytes: []byte(wire.UpTopic(c.id))},
 	}
 	for i, v := range all {

@@ -186,7 +186,8 @@ func (db *DB) Changes(ctx context.Context, after uint64, limit int) (found []Cha
 	return found, nil
 }
 
-// Setting reads what stands for a preference at a scope, or nil.
+// Setting reads what stands for a preference at a scope, or nil. When it was set
+// is what counts, see [Tx.Redate].
 func (tx *Tx) Setting(account cardea.AccountID, key cardea.PreferenceKey, scope cardea.Scope) (*cardea.Setting, error) {
 	e, err := one(tx, scanEntry, `SELECT `+ledgerColumns+` FROM ledger WHERE account = ? AND seq =
 		(SELECT seq FROM settings WHERE account = ? AND preference = ? AND device = ?)`, account[:], account[:], key, scope.Device)
@@ -200,7 +201,11 @@ func (tx *Tx) Setting(account cardea.AccountID, key cardea.PreferenceKey, scope 
 	if err != nil {
 		return nil, fmt.Errorf("read setting: %w", err)
 	}
-	return &cardea.Setting{Value: value, Entry: e}, nil
+	dated, err := tx.dated(account, []cardea.Entry{e})
+	if err != nil {
+		return nil, fmt.Errorf("read setting: %w", err)
+	}
+	return &cardea.Setting{Value: value, Entry: dated[0]}, nil
 }
 
 // Settings reads all that was set of a preference at a scope after seq, in order,
@@ -210,8 +215,12 @@ func (tx *Tx) Settings(account cardea.AccountID, key cardea.PreferenceKey, scope
 		WHERE account = ? AND seq > ? AND act = 'prefer' AND preference = ? AND device = ? ORDER BY seq`, account[:], seq, key, scope.Device)
 }
 
-// value opens an entry's value and checks it against the chain's commitment.
+// value opens an entry's value and checks it against the chain's commitment. An
+// entry that commits to none has none.
 func (tx *Tx) value(account cardea.AccountID, e cardea.Entry) (cardea.Value, error) {
+	if e.Payload.IsZero() {
+		return "", nil
+	}
 	var salt, sealed []byte
 	err := tx.row(`SELECT salt, sealed FROM payloads WHERE account = ? AND seq = ?`, account[:], e.Position.Seq).Scan(&salt, &sealed)
 	if err != nil {
