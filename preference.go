@@ -71,6 +71,10 @@ type PreferenceDef struct {
 	Validity time.Duration `yaml:"validity" json:"validity,omitempty"`
 
 	Titles map[string]string `yaml:"titles" json:"titles"` // by language
+
+	// Words are what the owner reads for a choice, by language and choice; one
+	// that has none is shown as it is.
+	Words map[string]map[string]string `yaml:"words" json:"words,omitempty"`
 }
 
 // Under is the consent the preference stands and falls with; empty for none.

@@ -250,11 +250,22 @@ type Reset struct {
 	Device cardea.DeviceID `json:"device"`
 }
 
-// A Preference is one setting; Value is a JSON scalar.
+// A Preference is one setting. Value is a JSON scalar, or an array of strings.
+// Source says where it was set, SourceDefault if nowhere, and Since when; that is
+// absent for a default, and for what was set here and is on its way to the cloud.
+// Purpose is what it may be used for, if it belongs to one; at ValidUntil, if it
+// has that, it is gone.
 type Preference struct {
-	Key   cardea.PreferenceKey `json:"key"`
-	Value json.RawMessage      `json:"value"`
+	Key        cardea.PreferenceKey `json:"key"`
+	Value      json.RawMessage      `json:"value"`
+	Source     cardea.Channel       `json:"source"`
+	Since      cardea.Millis        `json:"since,omitempty"`
+	Purpose    cardea.PurposeID     `json:"purpose,omitempty"`
+	ValidUntil cardea.Millis        `json:"valid_until,omitempty"`
 }
+
+// SourceDefault is the source of what nobody has set.
+const SourceDefault cardea.Channel = "default"
 
 // Preferences are the preferences a program may see.
 type Preferences struct {

@@ -129,7 +129,7 @@ func TestPreferences(t *testing.T) {
 	if err != nil || p.Generation != 8 || p.Head.Seq != 9 {
 		t.Fatalf("%+v, %v", p, err)
 	}
-	if text, _ := json.Marshal(p.Preferences); string(text) != `[{"key":"language","value":"de"},{"key":"voice_speed","value":22}]` {
+	if text, _ := json.Marshal(p.Preferences); string(text) != `[{"key":"language","value":"de","source":"default"},{"key":"voice_speed","value":22,"source":"device"}]` {
 		t.Errorf("what was set here does not stand: %s", text)
 	}
 	if acts := h.acts(); !slices.Equal(acts, []string{"prefer voice_speed 22 device from 9"}) {

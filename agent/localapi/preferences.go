@@ -1,9 +1,11 @@
 package localapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
@@ -21,42 +23,72 @@ func (s *Server) identity(c *call) error {
 	return c.answer(client.Identity{Link: link.ID, Subject: link.Body.Identity.Subject, Name: link.Body.Identity.Name})
 }
 
+// preferences are those of one purpose, if the query names one.
 func (s *Server) preferences(c *call) error {
+	q, err := c.query("purpose")
+	if err != nil {
+		return err
+	}
 	generation := s.Gate.Generation()
 	link, err := s.held()
 	if err != nil {
 		return err
 	}
-	return c.answer(client.Preferences{
-		Generation: generation, Link: link.ID, Head: link.Head, Preferences: settings(c.caller.program, link),
-	})
+	shown, _ := s.settings(c.caller.program, link)
+	if q.Has("purpose") {
+		shown = slices.DeleteFunc(shown, func(p client.Preference) bool { return string(p.Purpose) != q.Get("purpose") })
+	}
+	return c.answer(client.Preferences{Generation: generation, Link: link.ID, Head: link.Head, Preferences: shown})
 }
 
-// settings are the preferences the program may see. What was set here and the
-// cloud has not acknowledged stands over what was stated, or a knob would jump
-// back.
-func settings(p *programs.Program, link devicedb.Link) []client.Preference {
+// settings are the preferences the program may see, and for how long that is so
+// at most. One that is under a consent is there while that is allowed, for a
+// program that may ask about its purpose; one that is over is gone.
+func (s *Server) settings(p *programs.Program, link devicedb.Link) ([]client.Preference, time.Duration) {
+	own := ownValues(link.Log)
+	now, left := s.Gate.Clock(), time.Hour
+	out := []client.Preference{}
+	for _, stated := range link.Body.Preferences {
+		if !p.MayPreference(stated.Key) || stated.Gone(now) {
+			continue
+		}
+		if stated.ValidUntil != 0 {
+			left = min(left, stated.ValidUntil.Sub(now.Time))
+		}
+		if stated.Under != "" {
+			a := s.Gate.DecideFor(link.ID, cardea.Query{Key: stated.Under, Use: cardea.UseLocal})
+			if !p.MayPurpose(stated.Under.Purpose()) || !a.Allowed() {
+				continue
+			}
+			left = min(left, a.Left)
+		}
+		if v, ok := own[stated.Key]; ok {
+			stated.Value, stated.Source, stated.Since = v, cardea.ChannelDevice, 0
+		}
+		if json.Valid([]byte(stated.Value)) {
+			out = append(out, settingOf(stated))
+		}
+	}
+	return out, left
+}
+
+// ownValues are what was set here and the cloud has not acknowledged. They stand
+// over what was stated, or a knob would jump back.
+func ownValues(log cardea.Log) map[cardea.PreferenceKey]cardea.Value {
 	own := map[cardea.PreferenceKey]cardea.Value{}
-	for _, e := range link.Log.Entries {
+	for _, e := range log.Entries {
 		if e.Act == cardea.ActPrefer {
 			own[e.Preference] = e.Value
 		}
 	}
-	out := []client.Preference{}
-	for _, stated := range link.Body.Preferences {
-		if !p.MayPreference(stated.Key) {
-			continue
-		}
-		value := stated.Value
-		if v, ok := own[stated.Key]; ok {
-			value = v
-		}
-		if !json.Valid([]byte(value)) {
-			continue
-		}
-		out = append(out, client.Preference{Key: stated.Key, Value: json.RawMessage(value)})
+	return own
+}
+
+func settingOf(p cardea.Preference) client.Preference {
+	return client.Preference{
+		Key: p.Key, Value: json.RawMessage(p.Value), Source: cmp.Or(p.Source, client.SourceDefault), Since: p.Since,
+		Purpose: p.Under.Purpose(), ValidUntil: p.ValidUntil,
 	}
-	return out
 }
 
 func (s *Server) prefer(c *call) error {
@@ -71,9 +103,9 @@ func (s *Server) prefer(c *call) error {
 	if err := c.permit(key); err != nil {
 		return err
 	}
-	value, err := scalar(req.Value)
+	value, err := cardea.ParseValue(string(req.Value))
 	if err != nil {
-		return err
+		return invalid("value: %v", err)
 	}
 	reach, err := reachOf(req.Reach)
 	if err != nil {
@@ -85,7 +117,8 @@ func (s *Server) prefer(c *call) error {
 	}
 	// One that is absent is not for this device, or belongs to a purpose that
 	// is not given: nothing may be kept for it.
-	if !slices.ContainsFunc(link.Body.Preferences, func(p cardea.Preference) bool { return p.Key == key }) {
+	shown, _ := s.settings(c.caller.program, link)
+	if !slices.ContainsFunc(shown, func(p client.Preference) bool { return p.Key == key }) {
 		return web.Errorf(http.StatusNotFound, "unknown_preference", "nobody can set %q here now: GET /v1/preferences lists what can be set", key)
 	}
 	base := link.Head
@@ -96,22 +129,4 @@ func (s *Server) prefer(c *call) error {
 		return err
 	}
 	return c.answer(client.Noted{Pending: true, Generation: s.Gate.Generation()})
-}
-
-// scalar reads a JSON scalar and writes it in its shortest form.
-func scalar(text json.RawMessage) (cardea.Value, error) {
-	var v any
-	if err := json.Unmarshal(text, &v); err != nil {
-		return "", invalid("value: a JSON scalar such as true, 21 or \"de\"")
-	}
-	switch v.(type) {
-	case bool, float64, string:
-	default:
-		return "", invalid("value: a JSON scalar such as true, 21 or \"de\"")
-	}
-	short, err := json.Marshal(v)
-	if err != nil || len(short) > cardea.MaxValueBytes {
-		return "", invalid("value: at most %d bytes", cardea.MaxValueBytes)
-	}
-	return cardea.Value(short), nil
 }

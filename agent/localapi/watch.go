@@ -70,7 +70,7 @@ func (st *stream) run(since uint64) {
 	for first := true; ; first = false {
 		generation, step := s.Gate.Generation(), s.Pairer.Generation()
 		changed, paired := s.Gate.Changed(generation), s.Pairer.Changed(step)
-		event := s.event(st.caller.program, generation)
+		event, left := s.event(st.caller.program, generation)
 		var shown <-chan struct{}
 		if s.Finder != nil {
 			event.Identify, shown = s.Finder.Identifying()
@@ -80,7 +80,7 @@ func (st *stream) run(since uint64) {
 			return
 		}
 		st.last = event
-		lapse := time.NewTimer(nextLapse(event))
+		lapse := time.NewTimer(min(left, nextLapse(event)))
 		select {
 		case <-ctx.Done():
 		case <-changed:
@@ -136,24 +136,25 @@ func (st *stream) write(line []byte) bool {
 	return st.rc.Flush() == nil
 }
 
-// event is the state the program may see.
-func (s *Server) event(p *programs.Program, generation uint64) client.Event {
-	e := client.Event{Generation: generation}
+// event is the state the program may see, and for how long its preferences are
+// so at most.
+func (s *Server) event(p *programs.Program, generation uint64) (e client.Event, left time.Duration) {
+	e, left = client.Event{Generation: generation}, time.Hour
 	if p.May(programs.MayPair) {
 		e.Pairing = s.pairing().State
 	}
 	link, err := s.held()
 	if err != nil {
-		return e // a guest, or a state that can not be read: there is nothing to see
+		return e, left // a guest, or a state that can not be read: there is nothing to see
 	}
 	e.Link, e.Head = link.ID, link.Head
 	if p.May(programs.MayDecide) || p.May(programs.MayReadConsent) {
 		e.Consents = s.visible(p, link)
 	}
 	if p.May(programs.MayPrefs) {
-		e.Preferences = settings(p, link)
+		e.Preferences, left = s.settings(p, link)
 	}
-	return e
+	return e, left + time.Millisecond
 }
 
 // nextLapse is when the first yes in the event runs out.

@@ -15,7 +15,7 @@ import (
 func prefsCommand() command {
 	return command{
 		name: "prefs", args: "[KEY] [VALUE]", does: "how they like it: show, or set one",
-		more:  "A value is a number, true, false, or text (entitlement \"prefs\").",
+		more:  "A value is a number, true, false, text, or some of several: '[\"jazz\",\"news\"]' (entitlement \"prefs\").",
 		shows: []string{"cardea prefs", "cardea prefs voice_speed", "cardea prefs voice_speed 120 --reach everywhere"},
 		setup: func(flags *flag.FlagSet) func(context.Context, *call) error {
 			var said string
@@ -27,7 +27,7 @@ func prefsCommand() command {
 				}
 				if len(c.args) == 2 {
 					return c.prefer(ctx, client.PreferenceChange{
-						Key: cardea.PreferenceKey(c.args[0]), Value: scalar(c.args[1]), Reach: reach,
+						Key: cardea.PreferenceKey(c.args[0]), Value: typedValue(c.args[1]), Reach: reach,
 					})
 				}
 				held, err := c.agent.Preferences(ctx)
@@ -78,14 +78,10 @@ func (c *call) preferences(held client.Preferences) error {
 	return nil
 }
 
-// scalar reads what was typed: as JSON where it is a scalar, and else as text.
-func scalar(typed string) json.RawMessage {
-	var v any
-	if json.Unmarshal([]byte(typed), &v) == nil {
-		switch v.(type) {
-		case bool, float64, string:
-			return json.RawMessage(typed)
-		}
+// typedValue reads what was typed: as JSON where it is a value, and else as text.
+func typedValue(typed string) json.RawMessage {
+	if v, err := cardea.ParseValue(typed); err == nil {
+		return json.RawMessage(v)
 	}
 	text, _ := json.Marshal(typed) // a string always can be
 	return text
