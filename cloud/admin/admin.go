@@ -1,13 +1,13 @@
 // Package admin is the API of the brand that runs the cloud: load the
-// catalogue, stop something for a customer, set a preference for them, see how
-// far a change has come, follow all changes, and ask "may I?" on the brand's
-// own servers.
+// catalogue, stop something for a customer, read and set preferences, see how far
+// a change has come, follow all changes, and ask "may I?" and "may I write?" on
+// the brand's own servers.
 //
 // Nothing here can grant. The API takes denials, and preferences unless they
 // would take back the protective value of a privacy preference: who may do
 // more is the owner alone, signed in. Customers are named by their subject, a
-// random pseudonym; nothing personal goes in or comes out, except a value that
-// is set. Every change is audited under the name of the key that made it.
+// random pseudonym; nothing personal goes in or comes out, except the values of
+// preferences, which are read by purpose and only while that is given. Every change is audited under the name of the key that made it.
 //
 // A request carries a key as a bearer token (RFC 6750, Section 2.1). Only the
 // hash of a key is known here.
@@ -67,9 +67,12 @@ func (a *api) calls() map[string]handler {
 		"GET /admin/v1/catalogue":                       a.getCatalogue,
 		"GET /admin/v1/changes":                         a.changes,
 		"POST /admin/v1/accounts/{subject}/denials":     a.deny,
+		"GET /admin/v1/accounts/{subject}/preferences":  a.preferences,
 		"POST /admin/v1/accounts/{subject}/preferences": a.prefer,
 		"POST /admin/v1/accounts/{subject}/decide":      a.decide,
 		"GET /admin/v1/accounts/{subject}/propagation":  a.propagation,
+
+		"POST /admin/v1/accounts/{subject}/communication/check": a.maySend,
 	}
 }
 

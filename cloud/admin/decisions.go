@@ -72,8 +72,9 @@ func (a *api) deny(w http.ResponseWriter, r *http.Request, by caller) error {
 	return nil
 }
 
-// prefer sets a preference for a customer. With a base, the head they had
-// seen, it fails if somebody changed it since.
+// prefer sets a preference for a customer; null gives it back to what stands
+// elsewhere. With a base, the head they had seen, it fails if somebody changed it
+// since.
 func (a *api) prefer(w http.ResponseWriter, r *http.Request, by caller) error {
 	var in struct {
 		Event cardea.EventID   `json:"event"`
@@ -93,6 +94,9 @@ func (a *api) prefer(w http.ResponseWriter, r *http.Request, by caller) error {
 	if err := a.mayPrefer(d); err != nil {
 		return err
 	}
+	if in.Value == givenBack {
+		d.Value = ""
+	}
 	e, err := a.take(r, by, in.place, d, in.Base)
 	if err != nil {
 		return err
@@ -110,10 +114,10 @@ func (a *api) mayPrefer(d cardea.Decision) error {
 		return web.Errorf(http.StatusBadRequest, "unknown_preference", "the catalogue has no such preference")
 	}
 	value, err := def.Parse(string(d.Value))
-	if err != nil {
+	if err != nil && d.Value != givenBack {
 		return web.Errorf(http.StatusBadRequest, "invalid_value", "%v", err)
 	}
-	if def.Privacy && value != def.Protective {
+	if def.Privacy && !def.Protects(value) {
 		return web.Errorf(http.StatusForbidden, "owner_only", "only the owner can set %s to anything but %s", def.Key, def.Protective)
 	}
 	return nil
@@ -142,8 +146,11 @@ func (a *api) take(r *http.Request, by caller, p place, d cardea.Decision, base 
 	return e, err
 }
 
-// A rawValue is a JSON scalar as it was sent.
+// A rawValue is JSON as it was sent.
 type rawValue string
+
+// givenBack is sent for no value any more.
+const givenBack = "null"
 
 // UnmarshalJSON keeps the text.
 func (v *rawValue) UnmarshalJSON(text []byte) error {

@@ -56,6 +56,11 @@ func everyAnswer(t *testing.T, contract *openapi.Contract) {
 		{call: "POST /admin/v1/accounts/{subject}/denials", media: inJSON, body: `{"key":"recommendations/use","everywhere":true}`},
 		{call: "POST /admin/v1/accounts/{subject}/denials", media: inJSON, body: `{"key":"offers/use","device":"{device}"}`},
 		{call: "POST /admin/v1/accounts/{subject}/preferences", media: inJSON, body: `{"key":"voice_speed","value":120}`},
+		{call: "POST /admin/v1/accounts/{subject}/preferences", media: inJSON, body: `{"key":"news_topics","value":["sport","local"]}`},
+		{call: "POST /admin/v1/accounts/{subject}/preferences", media: inJSON, body: `{"key":"news_topics","value":null}`},
+		{call: "GET /admin/v1/accounts/{subject}/preferences?purpose=offers"},
+		{call: "GET /admin/v1/accounts/{subject}/preferences"},
+		{call: "POST /admin/v1/accounts/{subject}/communication/check", media: inJSON, body: `{"channel":"email","topic":"offers","last":1700000000000}`},
 		{call: "POST /admin/v1/accounts/{subject}/decide", media: inJSON, body: `{"key":"recommendations/use"}`},
 		{call: "GET /admin/v1/accounts/{subject}/propagation"},
 	} {
