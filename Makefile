@@ -118,6 +118,12 @@ bench: ## figures beside their goals: decisions, whole processes, what the disk 
 	@{ $(GO) test -run '^$$' -bench '^BenchmarkDecide$$' -benchtime 300ms -count 5 -benchmem . ./agent/gate && \
 	  $(GO) test -run '^$$' -bench . -benchtime 1x ./internal/e2e || echo FAIL; } | $(GO) run ./internal/figures testdata/figures.txt
 
+.PHONY: idle
+idle: ## an agent that is left alone: memory, wake-ups, bytes written, each beside its goal
+	@$(BUILD) -o $(BIN)/idle/ ./cmd/cardea-cloud ./internal/idle
+	@$(BUILD) $(AGENT) -ldflags "-s -w" -o $(BIN)/idle/ ./cmd/cardea-agent
+	@$(BIN)/idle/idle -bin $(BIN)/idle
+
 .PHONY: vm
 vm: build ## an agent in a virtual machine in 1970: suspend, pause, power cuts; apt installs what is missing
 	@command -v qemu-system-x86_64 mkfs.ext4 >/dev/null && ls /boot/vmlinuz-*-cloud-amd64 >/dev/null 2>&1 || \

@@ -176,6 +176,7 @@ func (a *agent) run(ctx context.Context, l net.Listener) error {
 	for name, run := range map[string]func(context.Context) error{
 		"session":   a.session.Run,
 		"sync":      a.syncer.Run,
+		"rest":      a.rest,
 		"pages":     func(ctx context.Context) error { return a.pages.Run(ctx, a.gate.Boot) },
 		"local API": func(ctx context.Context) error { return a.api.Serve(ctx, l) },
 	} {

@@ -95,6 +95,11 @@ type Config struct {
 	// touches it. Empty reads it here; most damage is survived, not all.
 	Prober string `toml:"-"`
 
+	// Rest is called a minute after the start and a minute after each pairing: the
+	// agent has then used what it needs no more, and whoever owns the process may
+	// give memory back. It runs beside everything else. Nil: nothing is.
+	Rest func() `toml:"-"`
+
 	// LogLevel is "debug", "info", "warn" or "error". Default "info". Whoever
 	// makes the logger given to Run obeys it.
 	LogLevel slog.Level `toml:"log_level"`
@@ -121,6 +126,9 @@ func (c Config) withDefaults() (Config, error) {
 		if *field == "" {
 			*field = value
 		}
+	}
+	if c.Rest == nil {
+		c.Rest = func() {}
 	}
 	if c.Socket == "" {
 		c.Socket = filepath.Join(c.RunDir, filepath.Base(client.DefaultSocket))

@@ -21,6 +21,7 @@ import (
 
 	"github.com/cardea-id/cardea/cloud"
 	"github.com/cardea-id/cardea/internal/authority"
+	"github.com/cardea-id/cardea/internal/listentest"
 )
 
 // pebble builds the ACME server of Let's Encrypt that is made for tests. Its
@@ -39,25 +40,10 @@ func pebble(t *testing.T) (program string) {
 // everywhere is a name server, over TCP, by which every name leads to this machine.
 func everywhere(t *testing.T) (address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				for answerName(c) == nil {
-				}
-			}()
+	return listentest.Serve(t, func(c net.Conn) {
+		for answerName(c) == nil {
 		}
-	}()
-	return l.Addr().String()
+	}).Addr().String()
 }
 
 // answerName answers one question: RFC 1035, Section 4.2.2.

@@ -93,6 +93,16 @@ func (ps *Pages) Run(ctx context.Context, boot func() time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	var beating sync.WaitGroup
+	defer beating.Wait()
+	// On no thread of its own: a beat would wake two.
+	beating.Go(func() { ps.keep(ctx, boot) })
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// keep beats until ctx ends.
+func (ps *Pages) keep(ctx context.Context, boot func() time.Duration) {
 	beat := time.NewTicker(Pace)
 	defer beat.Stop()
 	for {
@@ -100,7 +110,7 @@ func (ps *Pages) Run(ctx context.Context, boot func() time.Duration) error {
 		select {
 		case <-beat.C:
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		}
 	}
 }

@@ -260,11 +260,13 @@ func (s *Syncer) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	began := time.Now()
 	last := s.clocks(began)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for ctx.Err() == nil {
 		last = s.watchClocks(last, s.clocks(began))
 		s.follow()
 		s.leaveDue()
-		timer := time.NewTimer(s.nap())
+		timer.Reset(s.nap())
 		select {
 		case <-ctx.Done():
 		case <-s.wake:
@@ -276,7 +278,6 @@ func (s *Syncer) Run(ctx context.Context) error {
 			s.findAnchors(issuer)
 		case <-timer.C:
 		}
-		timer.Stop()
 	}
 	s.keepSilence(shortSilence)
 	return ctx.Err()

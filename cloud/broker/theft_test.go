@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/cardea-id/cardea/cloud/broker"
+	"github.com/cardea-id/cardea/internal/listentest"
 	"github.com/cardea-id/cardea/internal/mqttlink"
 )
 
@@ -26,26 +27,12 @@ type wiretap struct {
 
 func tap(t *testing.T, b *broker.Broker) *wiretap {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	w := &wiretap{addr: l.Addr().String()}
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go w.carry(in, b.Addr().String())
-		}
-	}()
+	w := new(wiretap)
+	w.addr = listentest.Serve(t, func(in net.Conn) { w.carry(in, b.Addr().String()) }).Addr().String()
 	return w
 }
 
 func (w *wiretap) carry(in net.Conn, to string) {
-	defer in.Close()
 	out, err := net.Dial("tcp", to)
 	if err != nil {
 		return

@@ -16,10 +16,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/cardea-id/cardea/agent"
+	"github.com/cardea-id/cardea/agent/memory"
+	"github.com/cardea-id/cardea/internal/command"
 	"github.com/cardea-id/cardea/internal/config"
 )
 
@@ -29,16 +29,8 @@ func main() {
 	if code, ok := agent.Probed(); ok {
 		os.Exit(code)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cardea-agent:", err)
-		os.Exit(1)
-	}
+	memory.Frugal()
+	command.Main("cardea-agent", run)
 }
 
 // run is main without the process around it. It returns when ctx ends, or with
@@ -93,5 +85,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		fmt.Fprintln(stdout, "the configuration can be used")
 		return nil
 	}
-	return agent.Run(ctx, c, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.LogLevel})))
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	c.Rest = func() {
+		if err := memory.GiveBack(); err != nil {
+			log.Info("the program stays in memory", "err", err)
+		}
+	}
+	return agent.Run(ctx, c, log)
 }

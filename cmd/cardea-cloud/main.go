@@ -21,31 +21,17 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/cardea-id/cardea/cloud"
+	"github.com/cardea-id/cardea/internal/command"
 	"github.com/cardea-id/cardea/internal/config"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cardea-cloud:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("cardea-cloud", run) }
 
 // run is main without the process around it. It returns when ctx ends, or with
 // the reason why the cloud can not run.

@@ -13,24 +13,24 @@ base=$debs/debian
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 cp -a "$base/." "$root"
-mkdir "$root/work"
-cp "$debs"/*.deb "$root/work/"
-cp deploy/deb/inside.sh "$root/work/"
-awk '/^## /{on=($0=="## On Debian")} on&&/^```sh$/{block=1;next} /^```$/{block=0} on&&block' docs/operate.md >"$root/work/documented.sh"
+mkdir "$root/trial"
+cp "$debs"/*.deb "$root/trial/"
+cp deploy/deb/inside.sh "$root/trial/"
+awk '/^## /{on=($0=="## On Debian")} on&&/^```sh$/{block=1;next} /^```$/{block=0} on&&block' docs/operate.md >"$root/trial/documented.sh"
 cat >"$root/etc/systemd/system/inside.service" <<EOF
 [Unit]
 After=multi-user.target
 [Service]
 Type=oneshot
-WorkingDirectory=/work
+WorkingDirectory=/trial
 ExecStart=/bin/bash inside.sh
-StandardOutput=file:/work/out
-StandardError=file:/work/out
+StandardOutput=file:/trial/out
+StandardError=file:/trial/out
 ExecStopPost=/bin/systemctl --no-block poweroff
 [Install]
 WantedBy=default.target
 EOF
 chroot "$root" systemctl enable --quiet inside.service
 timeout 300 systemd-nspawn --register=no --keep-unit -q -D "$root" -b --console=pipe </dev/null >"$debs/boot.log" 2>&1 || true
-cat "$root/work/out"
-tail -n 1 "$root/work/out" | grep -q '^every step worked$'
+cat "$root/trial/out"
+tail -n 1 "$root/trial/out" | grep -q '^every step worked$'

@@ -18,7 +18,7 @@ const module = "github.com/cardea-id/cardea"
 // below its own; those that share a line are neighbours and may import what the
 // line says. Change a floor here, and say why in docs/decisions.
 var floors = [][]string{
-	{"cmd/cardea", "cmd/cardea-agent", "cmd/cardea-cloud", "internal/e2e", "internal/interop", "internal/torture/vm", "internal/torture/kill", "internal/torture/sectors", "internal/torture/page"},
+	{"cmd/cardea", "cmd/cardea-agent", "cmd/cardea-cloud", "internal/e2e", "internal/interop", "internal/torture/vm", "internal/torture/kill", "internal/torture/sectors", "internal/torture/page", "internal/idle"},
 	{"internal/tool"},
 	{"internal/demo", "internal/torture/house"},
 	{"internal/stage"},
@@ -28,7 +28,7 @@ var floors = [][]string{
 	{"cloud/portal/entry", "cloud/portal/pairs", "cloud/portal/choices", "cloud/portal/devices"}, // rooms do not know each other
 	{"cloud/portal/desk"},
 	{"agent/syncer", "agent/session", "agent/checkup", "cloud/hub", "cloud/receipt"},
-	{"agent/gate", "agent/page", "agent/keys", "agent/tlsclock", "agent/programs", "agent/client", "cloud/ledger", "cloud/broker", "cloud/health", "cloud/metrics", "cloud/clock", "cloud/token", "cloud/certificate", "cloud/provider/providertest", "cloud/passkey/passkeytest"},
+	{"agent/gate", "agent/page", "agent/keys", "agent/tlsclock", "agent/programs", "agent/client", "cloud/ledger", "cloud/broker", "cloud/health", "cloud/metrics", "cloud/clock", "cloud/token", "cloud/certificate", "cloud/provider/providertest", "cloud/passkey/passkeytest", "agent/memory"},
 	{"cloud/catalogue", "cloud/provider", "cloud/passkey", "cloud/mail", "cloud/mail/mailtest", "cloud/language", "cloud/password", "cloud/throttle", "cloud/portal/words"},
 	{"store/devicedb/devicedbtest", "store/accountdb/accountdbtest"},
 	{"store/devicedb", "store/accountdb", "pairing/issuer", "pairing/qr/qrtest", "pairing/pairingtest"},
@@ -36,7 +36,7 @@ var floors = [][]string{
 	{"pairing"},
 	{"internal/wire/vectors"},
 	{"internal/wire", "internal/mqttlink", "internal/owner"},
-	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/rows", "internal/figures", "internal/arch", "internal/postgrestest", "internal/openapi", "internal/authority", "internal/browser", "store/slots"},
+	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/rows", "internal/figures", "internal/arch", "internal/postgrestest", "internal/openapi", "internal/authority", "internal/browser", "internal/command", "internal/listentest", "store/slots"},
 	{"internal/musts"},
 	{""},
 }

@@ -39,7 +39,14 @@ func (s *stream) write(ctx context.Context, p packets.ControlPacket) error {
 	if ctx.Err() != nil {
 		s.interrupt()
 	}
-	return p.Write(s.conn)
+	if err := p.Write(s.conn); err != nil {
+		return err
+	}
+	// A deadline that nothing waits for would still wake the device.
+	if ctx.Err() == nil {
+		s.conn.SetWriteDeadline(time.Time{})
+	}
+	return nil
 }
 
 // connect introduces the device with a clean session and a new random id

@@ -8,7 +8,8 @@ import (
 )
 
 // find looks for the button with these words, of several the one that stands
-// closest to the words near, and the form it sends.
+// closest to the words near, and the form it sends. A button of something else is
+// none.
 func (o *Owner) find(words, near string) (button, form *html.Node) {
 	best := -1
 	for n := range o.page.Descendants() {
@@ -20,7 +21,36 @@ func (o *Owner) find(words, near string) (button, form *html.Node) {
 			best, button, form = d, n, f
 		}
 	}
+	if best > 0 && elsewhere(button, near, best) {
+		return nil, nil
+	}
 	return button, form
+}
+
+// elsewhere reports that the words near, which stand distance elements around a
+// button, have buttons of their own there: then this one belongs to its own
+// neighbour, such as the next question of a list. A button that names them itself,
+// to those who do not see the page, belongs to them.
+func elsewhere(button *html.Node, near string, distance int) bool {
+	around := button
+	for range distance {
+		around = around.Parent
+	}
+	for c := range around.ChildNodes() {
+		if strings.Contains(text(c), near) && hasButton(c) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasButton(n *html.Node) bool {
+	for d := range n.Descendants() {
+		if isButton(d) {
+			return true
+		}
+	}
+	return false
 }
 
 // link looks for a link as find does for a button.
@@ -38,8 +68,11 @@ func (o *Owner) link(words, near string) (link *html.Node) {
 }
 
 // distance is how many elements around n must be taken in until near is among
-// what they say, or -1.
+// what they say, or -1. What n is called by those who do not see it counts.
 func distance(n *html.Node, near string) int {
+	if strings.Contains(attr(n, "aria-label"), near) {
+		return 0
+	}
 	for d := 0; n != nil; n, d = n.Parent, d+1 {
 		if strings.Contains(text(n), near) {
 			return d

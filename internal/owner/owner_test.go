@@ -1,8 +1,10 @@
 package owner_test
 
 import (
+	"errors"
 	"fmt"
 	"html"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -56,6 +58,32 @@ func TestPress(t *testing.T) {
 		}
 		if o.Text() != test.want {
 			t.Errorf("%s near %s: %s\nwant %s", test.words, test.near, o.Text(), test.want)
+		}
+	}
+}
+
+// Where a question's own button is gone, its neighbour's is not pressed instead.
+func TestPressStaysWithItsQuestion(t *testing.T) {
+	const page = `<main><article><form><p>Music?</p><button name="music" value="no">Stop</button></form></article>
+<article><form><p>Voice?</p><button name="voice" value="yes">Allow</button></form>
+<form><p>stopped there</p><button name="here" value="yes" aria-label="Allow here. Voice?">Allow here</button></form></article></main>`
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, page) }))
+	t.Cleanup(s.Close)
+	for _, test := range []struct{ words, near, query string }{
+		{"Allow", "Voice?", "voice=yes"},
+		{"Allow here", "Voice?", "here=yes"},
+		{"Stop", "Music?", "music=no"},
+		{"Allow", "Music?", ""},
+		{"Allow here", "Music?", ""},
+		{"Stop", "Voice?", ""},
+	} {
+		o := owner.New(nil)
+		if err := o.Open(t.Context(), s.URL); err != nil {
+			t.Fatal(err)
+		}
+		err := o.Press(t.Context(), test.words, test.near)
+		if test.query == "" != errors.Is(err, owner.ErrNoButton) || o.URL().RawQuery != test.query {
+			t.Errorf("%s near %s: sent %q, %v", test.words, test.near, o.URL().RawQuery, err)
 		}
 	}
 }

@@ -4,27 +4,14 @@ import (
 	"io"
 	"net"
 	"testing"
+
+	"github.com/cardea-id/cardea/internal/listentest"
 )
 
 // named is a server that says its name to whoever connects.
 func named(t *testing.T, name string) net.Listener {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			io.WriteString(c, name)
-			c.Close()
-		}
-	}()
-	return l
+	return listentest.Serve(t, func(c net.Conn) { io.WriteString(c, name) })
 }
 
 func TestBalancer(t *testing.T) {

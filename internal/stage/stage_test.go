@@ -5,30 +5,14 @@ import (
 	"net"
 	"testing"
 
+	"github.com/cardea-id/cardea/internal/listentest"
 	"github.com/cardea-id/cardea/internal/stage"
 )
 
 // echo is a server that says back what it hears.
 func echo(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				io.Copy(c, c)
-			}()
-		}
-	}()
-	return l.Addr().String()
+	return listentest.Serve(t, func(c net.Conn) { io.Copy(c, c) }).Addr().String()
 }
 
 func works(c net.Conn) bool {

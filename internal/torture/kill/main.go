@@ -26,22 +26,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
+	"github.com/cardea-id/cardea/internal/command"
 	"github.com/cardea-id/cardea/internal/torture/house"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "kill:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("kill", run) }
 
 // A side is what came of the kills of one of the two programs.
 type side struct {

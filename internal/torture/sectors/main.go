@@ -30,25 +30,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
-	"syscall"
 
+	"github.com/cardea-id/cardea/internal/command"
 	"github.com/cardea-id/cardea/internal/torture/house"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "sectors:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("sectors", run) }
 
 // options are the flags.
 type options struct {

@@ -2,14 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
+
+	"github.com/cardea-id/cardea/internal/command"
 )
 
 // bound is how long everything may take.
@@ -20,16 +19,7 @@ func main() {
 		fmt.Println("init:", guest())
 		return // and the kernel panics, which ends the machine
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "vm:", err)
-		os.Exit(1)
-	}
+	command.Main("vm", run)
 }
 
 // run is main without the process around it.
