@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"strings"
+	"time"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 	parsing "github.com/nicksnyder/go-i18n/v2/i18n/template"
@@ -14,7 +15,7 @@ import (
 // that is not there is returned itself: a page with an odd word in it is better
 // than none, and the tests know every key.
 func (l *Language) Text(key string, pairs ...any) string {
-	values, err := pairsOf(pairs, plain)
+	values, err := pairsOf(pairs, l.plain)
 	if err != nil {
 		return key
 	}
@@ -26,11 +27,11 @@ func (l *Language) Text(key string, pairs ...any) string {
 }
 
 // HTML is a message for a page. Texts and names in it are escaped and isolated
-// (<bdi>), instants become <time>, and markup of type template.HTML stays as it
-// is. In an attribute html/template leaves the text of it. An error is a key or
+// (<bdi>), instants become <time>, durations are said roughly, and markup of type
+// template.HTML stays as it is. In an attribute html/template leaves the text of it. An error is a key or
 // a placeholder that is not there.
 func (l *Language) HTML(key string, pairs ...any) (template.HTML, error) {
-	values, err := pairsOf(pairs, markup)
+	values, err := pairsOf(pairs, l.markup)
 	if err != nil {
 		return "", fmt.Errorf("message %q: %w", key, err)
 	}
@@ -86,8 +87,10 @@ func pairsOf(pairs []any, write func(any) (string, error)) (map[string]string, e
 	return values, nil
 }
 
-func plain(v any) (string, error) {
+func (l *Language) plain(v any) (string, error) {
 	switch v := v.(type) {
+	case time.Duration:
+		return l.Roughly(v), nil
 	case Moment:
 		return v.String(), nil
 	case *Moment:
@@ -96,8 +99,10 @@ func plain(v any) (string, error) {
 	return fmt.Sprint(v), nil
 }
 
-func markup(v any) (string, error) {
+func (l *Language) markup(v any) (string, error) {
 	switch v := v.(type) {
+	case time.Duration:
+		return l.Roughly(v), nil
 	case template.HTML:
 		return string(v), nil
 	case Moment:

@@ -89,6 +89,7 @@ func (p *Portal) routes(origin string) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", http.RedirectHandler(desk.Home, http.StatusSeeOther))
 	mux.HandleFunc("GET /assets/{name}", desk.Asset)
+	mux.HandleFunc("POST /language", p.Desk.ChooseLanguage)
 	p.Entry.Routes(mux)
 	p.Pairs.Routes(mux)
 	p.Choices.Routes(mux)

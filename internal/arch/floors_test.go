@@ -29,7 +29,7 @@ var floors = [][]string{
 	{"cloud/portal/desk"},
 	{"agent/syncer", "agent/session", "agent/checkup", "cloud/hub", "cloud/receipt"},
 	{"agent/gate", "agent/page", "agent/keys", "agent/tlsclock", "agent/programs", "agent/client", "cloud/ledger", "cloud/broker", "cloud/health", "cloud/metrics", "cloud/clock", "cloud/token", "cloud/certificate", "cloud/provider/providertest", "cloud/passkey/passkeytest", "agent/memory"},
-	{"cloud/catalogue", "cloud/provider", "cloud/passkey", "cloud/mail", "cloud/mail/mailtest", "cloud/language", "cloud/password", "cloud/throttle", "cloud/portal/words"},
+	{"cloud/catalogue", "cloud/provider", "cloud/passkey", "cloud/mail", "cloud/mail/mailtest", "cloud/language", "cloud/password", "cloud/throttle"},
 	{"store/devicedb/devicedbtest", "store/accountdb/accountdbtest"},
 	{"store/devicedb", "store/accountdb", "pairing/issuer", "pairing/qr/qrtest", "pairing/pairingtest"},
 	{"pairing/qr", "store/stopjournal"},

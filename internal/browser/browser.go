@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/chromedp/chromedp"
@@ -92,12 +93,12 @@ func options(path, folder string, c Config) []chromedp.ExecAllocatorOption {
 	if c.AnyCertificate {
 		all = append(all, chromedp.Flag("ignore-certificate-errors", true))
 	}
-	rules := ""
+	var rules strings.Builder
 	for name, at := range c.Hosts {
-		rules += "MAP " + name + " " + at + ","
+		rules.WriteString("MAP " + name + " " + at + ",")
 	}
-	if rules != "" {
-		all = append(all, chromedp.Flag("host-resolver-rules", rules))
+	if rules.String() != "" {
+		all = append(all, chromedp.Flag("host-resolver-rules", rules.String()))
 	}
 	return all
 }

@@ -1,12 +1,12 @@
 package choices
 
 import (
-	"strings"
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/ledger"
-	"github.com/cardea-id/cardea/cloud/portal/words"
+	"github.com/cardea-id/cardea/cloud/portal/desk"
 )
 
 // A change is how what is asked differs from what the owner said yes to. The
@@ -15,8 +15,8 @@ import (
 type change struct {
 	Words  string
 	News   []news
-	Ends   *words.Moment // of the old yes; nil: it goes on
-	Over   bool          // that end has come
+	Ends   *language.Moment // of the old yes; nil: it goes on
+	Over   bool             // that end has come
 	Before purpose
 }
 
@@ -24,55 +24,55 @@ type change struct {
 type news struct{ Word, Text string }
 
 // changeOf is nil while the owner's yes is to what is asked now, or there is none.
-func changeOf(c ledger.Choice, now time.Time) *change {
+func changeOf(l *language.Language, c ledger.Choice, now time.Time) *change {
 	if c.Former == nil {
 		return nil
 	}
 	out := &change{
-		Words: words.Sentence(c.Text.Changed), News: newsOf(c),
-		Before: purposeOf(ledger.Choice{Purpose: *c.Former, Text: c.FormerText}),
+		Words: l.Sentence(c.Text.Changed), News: newsOf(l, c),
+		Before: purposeOf(l, ledger.Choice{Purpose: *c.Former, Text: c.FormerText}),
 	}
 	if c.FormerEnds != 0 {
 		end := c.FormerEnds.Time()
 		out.Over = !end.After(now)
-		out.Ends = new(words.Day(end))
+		out.Ends = new(l.Day(end))
 		if left := end.Sub(now); left > 0 && left < 48*time.Hour {
-			out.Ends = new(words.Clock(end, now))
+			out.Ends = new(l.Clock(end, now))
 		}
 	}
 	return out
 }
 
-func newsOf(c ledger.Choice) (out []news) {
+func newsOf(l *language.Language, c ledger.Choice) (out []news) {
 	p, old := c.Purpose, *c.Former
 	add := func(word string, texts []string) {
 		if len(texts) > 0 {
-			out = append(out, news{word, strings.Join(texts, ", ")})
+			out = append(out, news{word, l.List(texts)})
 		}
 	}
 	var data, who, countries, questions []string
 	for _, d := range cardea.Beyond(p.Data, old.Data) {
-		data = append(data, words.Plain(d))
+		data = append(data, desk.Plain(d))
 	}
 	for _, r := range cardea.Beyond(p.Recipients, old.Recipients) {
-		text := r.Name + " (" + words.Country(r.Country) + ", " + recipientOf(r).What
+		about := []string{l.Country(r.Country), recipientOf(l, r).What}
 		if r.Sold {
-			text += ", we are paid for it"
+			about = append(about, l.Text("choices.sold"))
 		}
-		who = append(who, text+")")
+		who = append(who, r.Name+" ("+l.List(about)+")")
 	}
 	for _, code := range cardea.Beyond(p.Countries, old.Countries) {
-		countries = append(countries, words.Country(code))
+		countries = append(countries, l.Country(code))
 	}
 	for _, f := range cardea.Beyond(p.Facets, old.Facets) {
 		questions = append(questions, c.Text.Facets[f])
 	}
-	add("New data:", data)
-	add("New, gets it:", who)
-	add("New, kept in:", countries)
+	add(l.Text("choices.new.data"), data)
+	add(l.Text("choices.new.who"), who)
+	add(l.Text("choices.new.countries"), countries)
 	if p.Retention != old.Retention {
-		add("Kept now:", []string{p.Retention})
+		add(l.Text("choices.new.kept"), []string{p.Retention})
 	}
-	add("New question, off until you answer:", questions)
+	add(l.Text("choices.new.question"), questions)
 	return out
 }

@@ -2,14 +2,13 @@ package choices
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
-	"github.com/cardea-id/cardea/cloud/portal/words"
 )
 
 // Choices are the page of consents and preferences.
@@ -32,7 +31,7 @@ type progress struct {
 type behind struct {
 	Name   string
 	Online bool
-	Stops  *words.Moment // until when it may go on; nil: nothing runs on
+	Stops  *language.Moment // until when it may go on; nil: nothing runs on
 }
 
 // A purpose is a card.
@@ -64,7 +63,7 @@ type facet struct {
 	Question string
 	On       bool
 	State    string
-	Until    *words.Moment
+	Until    *language.Moment
 	Effect   *effect
 	OffOn    []place
 	OnlyOn   []place
@@ -91,7 +90,7 @@ func (a ask) on(device cardea.DeviceID) ask {
 // A place is a device on which a facet was stopped or allowed apart.
 type place struct {
 	Name  string
-	Until *words.Moment
+	Until *language.Moment
 	ask
 }
 
@@ -110,19 +109,20 @@ type conflict struct {
 	ask
 }
 
-func choicesOf(asked ledger.Page, devices []hub.Device, now time.Time, form string) choices {
-	c := choices{Progress: progressOf(devices, now)}
+func choicesOf(v desk.Visit, asked ledger.Page, devices []hub.Device, now time.Time) choices {
+	l := v.Language
+	c := choices{Progress: progressOf(l, devices, now)}
 	for _, choice := range asked.Choices {
-		p := purposeOf(choice)
-		p.Change = changeOf(choice, now)
+		p := purposeOf(l, choice)
+		p.Change = changeOf(l, choice, now)
 		for _, f := range choice.Facets {
 			seen := ask{
-				Form: form, Key: string(f.Key), Version: choice.Purpose.Version,
+				Form: v.Form(), Key: string(f.Key), Version: choice.Purpose.Version,
 				Notice: choice.Notice.String(), Base: desk.BaseText(asked.Head),
 			}
-			shown := facetOf(f, seen, now, effectOf(choice.Purpose, f, asked.Head, devices, now))
+			shown := facetOf(l, f, seen, now, effectOf(l, choice.Purpose, f, asked.Head, devices, now))
 			if shown.On && choice.FormerEnds != 0 && f.Standing.Version < seen.Version {
-				shown.State = "Allowed as asked before, until"
+				shown.State = "allowed_before"
 			}
 			p.Facets = append(p.Facets, shown)
 			c.Conflicts = append(c.Conflicts, conflictsOf(choice.Text.Title, f, seen)...)
@@ -134,12 +134,12 @@ func choicesOf(asked ledger.Page, devices []hub.Device, now time.Time, form stri
 		}
 	}
 	for _, choice := range asked.Preferences {
-		c.Preferences = append(c.Preferences, preferenceOf(choice, form, desk.BaseText(asked.Head)))
+		c.Preferences = append(c.Preferences, preferenceOf(v, choice, desk.BaseText(asked.Head)))
 	}
 	return c
 }
 
-func progressOf(devices []hub.Device, now time.Time) progress {
+func progressOf(l *language.Language, devices []hub.Device, now time.Time) progress {
 	var s progress
 	for _, d := range devices {
 		switch {
@@ -149,69 +149,65 @@ func progressOf(devices []hub.Device, now time.Time) progress {
 			s.InStep++
 		default:
 			s.Devices++
-			s.Behind = append(s.Behind, behindOf(d, d.StopsBy, now))
+			s.Behind = append(s.Behind, behindOf(l, d, d.StopsBy, now))
 		}
 	}
 	return s
 }
 
-func behindOf(d hub.Device, stops, now time.Time) behind {
+func behindOf(l *language.Language, d hub.Device, stops, now time.Time) behind {
 	b := behind{Name: d.Name, Online: d.Online}
 	if stops.After(now) {
-		b.Stops = new(words.By(stops, now))
+		b.Stops = new(l.By(stops, now))
 	}
 	return b
 }
 
-func purposeOf(c ledger.Choice) purpose {
+func purposeOf(l *language.Language, c ledger.Choice) purpose {
 	p := c.Purpose
 	out := purpose{
 		Title: c.Text.Title, What: c.Text.What, Why: c.Text.Why, Benefit: c.Text.Benefit, Refusal: c.Text.Refusal,
-		Retention: words.Sentence(p.Retention), Basis: words.Sentence(words.Plain(p.LegalBasis)), Gated: p.Class != cardea.ClassN, Reach: reachOf(p),
+		Retention: l.Sentence(p.Retention), Basis: l.Sentence(desk.Plain(p.LegalBasis)), Gated: p.Class != cardea.ClassN, Reach: reachOf(l, p),
 	}
 	var data, countries []string
 	for _, d := range p.Data {
-		data = append(data, words.Plain(d))
+		data = append(data, desk.Plain(d))
 	}
 	for _, code := range p.Countries {
-		countries = append(countries, words.Country(code))
+		countries = append(countries, l.Country(code))
 	}
-	out.Data, out.Countries = words.Capital(strings.Join(data, ", ")), strings.Join(countries, ", ")
+	out.Data, out.Countries = language.Capital(l.List(data)), l.List(countries)
 	for _, r := range p.Recipients {
-		out.Recipients = append(out.Recipients, recipientOf(r))
+		out.Recipients = append(out.Recipients, recipientOf(l, r))
 	}
 	if out.Gated {
-		out.Counts = "A yes counts for " + words.Span(p.Validity) + ". Then we ask again."
+		out.Counts = l.Text("choices.counts", "Time", l.Span(p.Validity))
 	}
 	return out
 }
 
-func recipientOf(r cardea.Recipient) recipient {
-	what := map[cardea.Relation]string{
-		cardea.RelationOwn: "part of us", cardea.RelationProcessor: "works for us", cardea.RelationThirdParty: "another company, for its own ends",
-	}[r.Relation]
-	return recipient{Name: r.Name, What: what, Sold: r.Sold, Country: words.Country(r.Country)}
+func recipientOf(l *language.Language, r cardea.Recipient) recipient {
+	return recipient{Name: r.Name, What: l.Text("choices.relation." + string(r.Relation)), Sold: r.Sold, Country: l.Country(r.Country)}
 }
 
 // reachOf says in words how old a yes may be on a device.
-func reachOf(p cardea.Purpose) string {
+func reachOf(l *language.Language, p cardea.Purpose) string {
 	var kinds []string
 	for _, k := range p.Devices {
-		kinds = append(kinds, "the "+words.KindOf(k).Word)
+		kinds = append(kinds, l.Text("kind.the."+string(desk.KindOf(k))))
 	}
-	who := words.Listed(kinds, "or")
 	switch p.Class {
 	case cardea.ClassN:
 		return ""
 	case cardea.ClassL:
-		return "It stays on the device. If " + who + " cannot reach us, it stops there within " + words.Span(p.MaxStaleness()) + ". Restarted meanwhile, it goes on until it has reached us."
+		return l.Text("choices.reach.L", "Who", l.Or(kinds), "Time", l.Span(p.MaxStaleness()))
 	}
-	return "If " + who + " cannot reach us, it stops there within " + words.Span(p.MaxStaleness()) + "."
+	return l.Text("choices.reach.other_class", "Who", l.Or(kinds), "Time", l.Span(p.MaxStaleness()))
 }
 
-func facetOf(f ledger.FacetChoice, seen ask, now time.Time, e *effect) facet {
+func facetOf(l *language.Language, f ledger.FacetChoice, seen ask, now time.Time, e *effect) facet {
 	out := facet{ID: desk.Anchor(f.Key), Question: f.Question, ask: seen, Effect: e}
-	out.On, out.State, out.Until = stateOf(f.Standing, now)
+	out.On, out.State, out.Until = stateOf(l, f.Standing, now)
 	for _, off := range f.OffOn {
 		out.OffOn = append(out.OffOn, place{Name: off.Name, ask: seen.on(off.Device)})
 	}
@@ -219,40 +215,41 @@ func facetOf(f ledger.FacetChoice, seen ask, now time.Time, e *effect) facet {
 		out.DeniedOn = append(out.DeniedOn, denied.Name)
 	}
 	for _, only := range f.OnlyOn {
-		if on, _, until := stateOf(only.Standing, now); on {
+		if on, _, until := stateOf(l, only.Standing, now); on {
 			out.OnlyOn = append(out.OnlyOn, place{only.Name, until, seen.on(only.Device)})
 		}
 	}
 	return out
 }
 
-// stateOf puts what stands of a key in words.
-func stateOf(c cardea.Consent, now time.Time) (on bool, state string, until *words.Moment) {
+// stateOf is what stands of a key: whether it is on, which member of the family of
+// messages "choices.state" says so, and the end it has or had.
+func stateOf(l *language.Language, c cardea.Consent, now time.Time) (on bool, state string, until *language.Moment) {
 	end := c.ValidUntil.Time()
 	switch {
 	case c.Given() && c.ValidUntil != 0 && !end.After(now):
-		return false, "Off. Your yes ended on", new(words.Day(end))
+		return false, "ended", new(l.Day(end))
 	case c.Given() && c.ValidUntil != 0:
-		return true, "Allowed until", new(words.Day(end))
+		return true, "allowed_until", new(l.Day(end))
 	case c.Given():
-		return true, "Allowed", nil
+		return true, "allowed", nil
 	}
 	switch c.Reason {
 	case cardea.ReasonNotAsked:
-		return false, "Not asked yet", nil
+		return false, "not_asked", nil
 	case cardea.ReasonExpired:
-		return false, "Off. Your yes has ended", nil
+		return false, "expired", nil
 	case cardea.ReasonNotice:
-		return false, "Off. What is asked has changed since your yes", nil
+		return false, "notice", nil
 	case cardea.ReasonConflict:
-		return false, "Off. A no and a yes crossed", nil
+		return false, "conflict", nil
 	}
-	return false, "Off", nil
+	return false, "off", nil
 }
 
 // effectOf says what became of a no while devices are still stopping, and of
 // whatever was decided last.
-func effectOf(p cardea.Purpose, f ledger.FacetChoice, head cardea.Position, devices []hub.Device, now time.Time) *effect {
+func effectOf(l *language.Language, p cardea.Purpose, f ledger.FacetChoice, head cardea.Position, devices []hub.Device, now time.Time) *effect {
 	e := &effect{Allowed: f.Standing.Given()}
 	running := 0
 	for _, d := range devices {
@@ -267,7 +264,7 @@ func effectOf(p cardea.Purpose, f ledger.FacetChoice, head cardea.Position, devi
 		switch {
 		case stops.After(now):
 			running++
-			e.Behind = append(e.Behind, behindOf(d, stops, now))
+			e.Behind = append(e.Behind, behindOf(l, d, stops, now))
 		case d.State != hub.StateApplied && (e.Allowed || d.Endless[f.Key] || p.Class == cardea.ClassL): // which stops at no known time
 			e.Behind = append(e.Behind, behind{Name: d.Name, Online: d.Online})
 		default:

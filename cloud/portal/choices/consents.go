@@ -18,12 +18,12 @@ func (p *Room) showConsents(w http.ResponseWriter, r *http.Request, v desk.Visit
 	if err != nil {
 		return err
 	}
-	asked, err := p.ledger.Page(r.Context(), v.Account, desk.Language)
+	asked, err := p.ledger.Page(r.Context(), v.Account, v.Language.Tag())
 	if err != nil {
 		return err
 	}
-	body := choicesOf(asked, devices, time.Now(), v.Form())
-	return p.Pages.Show(w, v, http.StatusOK, "consents.html", desk.View{Title: "Your choices", Section: "consents", Body: body})
+	body := choicesOf(v, asked, devices, time.Now())
+	return p.Pages.Show(w, v, http.StatusOK, "consents.html", desk.View{Title: "choices.title", Section: "consents", Body: body})
 }
 
 // postConsent takes one decision on one key. It was made on the page whose head
@@ -78,18 +78,18 @@ func rejected(err error) error {
 	if !ok {
 		return err
 	}
-	shown := desk.Problem{Status: http.StatusConflict, Link: desk.Home, Word: "See it as it is now"}
+	shown := desk.Problem{Status: http.StatusConflict, Link: desk.Home, Word: "choices.see"}
 	switch why.Reason {
 	case cardea.RejectedNotice, cardea.RejectedBase:
-		shown.Title, shown.Text = "This has changed meanwhile", "What you agreed to is no longer what is asked, so your yes was not taken. Read it again and decide."
+		shown.Key = "choices.changed_meanwhile"
 	case cardea.RejectedConflict:
-		shown.Title, shown.Text = "Somebody else changed this", "It was set on another page or device in the meantime, so yours was not taken. Look at it and set it again."
+		shown.Key = "choices.crossed"
 	case cardea.RejectedValue:
-		shown.Status, shown.Title, shown.Text = http.StatusUnprocessableEntity, "This value does not fit", "Choose one of those offered, or keep within the bounds that stand beside it."
+		shown.Status, shown.Key = http.StatusUnprocessableEntity, "choices.value"
 	case cardea.RejectedTooBig:
-		shown.Title, shown.Text = "There is no room for more", "Your devices cannot hold all this. Shorten another setting, or take back something you allowed."
+		shown.Key = "choices.too_big"
 	default:
-		shown.Status, shown.Title, shown.Text = http.StatusNotFound, "This is not asked any more", "It was taken out meanwhile. Nothing was changed."
+		shown.Status, shown.Key = http.StatusNotFound, "choices.gone"
 	}
 	return shown
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
-	"github.com/cardea-id/cardea/cloud/portal/words"
 )
 
 // historyPage is everything the owner ever decided.
@@ -27,7 +27,7 @@ type past struct {
 	On       string // the device it reaches, by name
 	How      string // where it was said
 	By       string // the device it was said on or is about, by name
-	When     words.Moment
+	When     language.Moment
 	Version  uint32
 	Text     *cardea.Text // as it was read, if it is known
 }
@@ -43,38 +43,38 @@ func (p *Room) showHistory(w http.ResponseWriter, r *http.Request, v desk.Visit)
 	if err != nil {
 		below = 0
 	}
-	entries, older, err := p.ledger.History(r.Context(), v.Account, desk.Language, below, pastOnPage)
+	entries, older, err := p.ledger.History(r.Context(), v.Account, v.Language.Tag(), below, pastOnPage)
 	if err != nil {
 		return err
 	}
 	body := history{Brand: p.Brand}
 	for _, e := range entries {
-		body.Past = append(body.Past, pastOf(e, time.Now()))
+		body.Past = append(body.Past, pastOf(v.Language, e, time.Now()))
 	}
 	if older {
 		body.Older = historyPage + "?below=" + strconv.FormatUint(entries[len(entries)-1].Entry.Position.Seq, 10)
 	}
-	return p.Pages.Show(w, v, http.StatusOK, "history.html", desk.View{Title: "What you decided", Section: "history", Body: body})
+	return p.Pages.Show(w, v, http.StatusOK, "history.html", desk.View{Title: "choices.history", Section: "history", Body: body})
 }
 
-func pastOf(e ledger.Past, now time.Time) past {
+func pastOf(l *language.Language, e ledger.Past, now time.Time) past {
 	out := past{
-		What: deeds[e.Entry.Act], Off: e.Entry.Act == cardea.ActDeny, Title: e.Title, Question: e.Question, On: e.On, By: e.By,
-		When: words.Clock(e.Entry.Recorded.Time(), now), Version: e.Entry.Version, Text: e.Text,
+		What: l.Text("choices.deed." + string(e.Entry.Act)), Off: e.Entry.Act == cardea.ActDeny, Title: e.Title, Question: e.Question, On: e.On, By: e.By,
+		When: l.Clock(e.Entry.Recorded.Time(), now), Version: e.Entry.Version, Text: e.Text,
 	}
 	switch e.Entry.Channel {
 	case cardea.ChannelPortal:
-		out.How = "on these pages"
+		out.How = l.Text("choices.how.portal")
 	case cardea.ChannelDevice:
-		out.How = "on a device"
+		out.How = l.Text("choices.how.device")
 	case cardea.ChannelBrand:
-		out.How = "through customer service"
+		out.How = l.Text("choices.how.brand")
 	}
 	if out.On == "" && !e.Entry.Scope.Everywhere() {
-		out.Where = "on a device that is yours no more"
+		out.Where = l.Text("choices.where.gone")
 	}
 	if e.Entry.Scope.Everywhere() && (e.Entry.Act == cardea.ActGrant || e.Entry.Act == cardea.ActDeny) {
-		out.Where = "on all your devices"
+		out.Where = l.Text("choices.where.all")
 	}
 	return out
 }

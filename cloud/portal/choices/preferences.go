@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
-	"github.com/cardea-id/cardea/cloud/portal/words"
 )
 
 // postPreference takes one preference. The value is plain text in the form and a
@@ -19,7 +19,7 @@ func (p *Room) postPreference(w http.ResponseWriter, r *http.Request, v desk.Vis
 	if err != nil {
 		return desk.ErrForeign
 	}
-	asked, err := p.ledger.Page(r.Context(), v.Account, desk.Language)
+	asked, err := p.ledger.Page(r.Context(), v.Account, v.Language.Tag())
 	if err != nil {
 		return err
 	}
@@ -63,36 +63,36 @@ type option struct {
 	Selected     bool
 }
 
-func preferenceOf(c ledger.PreferenceChoice, form, base string) preference {
+func preferenceOf(v desk.Visit, c ledger.PreferenceChoice, base string) preference {
 	out := preference{
 		ID: preferenceAnchor(c.Def.Key), Title: c.Title, Key: string(c.Def.Key), Type: c.Def.Type,
-		Value: textOf(c.Value), Min: c.Def.Min, Max: c.Def.Max, Base: base, Form: form,
+		Value: textOf(c.Value), Min: c.Def.Min, Max: c.Def.Max, Base: base, Form: v.Form(),
 	}
 	if out.Title == "" {
-		out.Title = words.Capital(words.Plain(out.Key))
+		out.Title = language.Capital(desk.Plain(out.Key))
 	}
 	choices := c.Def.Choices
 	if c.Def.Type == cardea.TypeBool {
 		choices = []string{"false", "true"}
 	}
 	for _, choice := range choices {
-		out.Options = append(out.Options, option{choice, wordsFor(c.Def, choice), choice == out.Value})
+		out.Options = append(out.Options, option{choice, wordsFor(v.Language, c.Def, choice), choice == out.Value})
 	}
-	out.Words, out.On = wordsFor(c.Def, out.Value), out.Value == "true"
+	out.Words, out.On = wordsFor(v.Language, c.Def, out.Value), out.Value == "true"
 	return out
 }
 
 // wordsFor is how the page says a value.
-func wordsFor(d cardea.PreferenceDef, value string) string {
+func wordsFor(l *language.Language, d cardea.PreferenceDef, value string) string {
 	switch {
 	case d.Type == cardea.TypeBool && value == "true":
-		return "Yes"
+		return l.Text("choices.yes")
 	case d.Type == cardea.TypeBool:
-		return "No"
-	case strings.HasSuffix(string(d.Key), "language") && words.LanguageNames[value] != "":
-		return words.LanguageNames[value]
+		return l.Text("choices.no")
+	case strings.HasSuffix(string(d.Key), "language"):
+		return language.Capital(language.NameOf(value))
 	}
-	return words.Capital(words.Plain(value))
+	return language.Capital(desk.Plain(value))
 }
 
 // textOf is a JSON scalar as plain text.

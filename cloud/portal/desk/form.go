@@ -19,14 +19,14 @@ import (
 func readForm(w http.ResponseWriter, r *http.Request) error {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/x-www-form-urlencoded" {
-		return Problem{Status: http.StatusUnsupportedMediaType, Title: "That was no form", Text: "The request did not come from one of our pages."}
+		return Problem{Status: http.StatusUnsupportedMediaType, Key: "problem.no_form"}
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
 	if err := r.ParseForm(); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return Problem{Status: http.StatusRequestEntityTooLarge, Title: "That was too much", Text: "What you sent is longer than anything we ask for."}
+			return Problem{Status: http.StatusRequestEntityTooLarge, Key: "problem.too_much"}
 		}
-		return Problem{Status: http.StatusBadRequest, Title: "We could not read that", Text: "The form arrived damaged."}
+		return Problem{Status: http.StatusBadRequest, Key: "problem.damaged"}
 	}
 	return nil
 }
@@ -39,21 +39,21 @@ const (
 )
 
 // CheckName brings a device's name to one line without space around it, and
-// says what is wrong with it, or nothing. Every script is welcome. What turns
+// says in its reader's language what is wrong with it, or nothing. Every script is welcome. What turns
 // the direction of the text around it is not: it could make one name look like
 // another.
-func CheckName(text string) (name, wrong string) {
+func (v Visit) CheckName(text string) (name, wrong string) {
 	if !utf8.ValidString(text) {
-		return "", "This name has bytes that are no text. Type it again."
+		return "", v.Language.Text("page.name.no_text")
 	}
 	name = strings.Join(strings.Fields(text), " ")
 	switch {
 	case name == "":
-		return "", "Give the device a name, so that you can tell it from others."
+		return "", v.Language.Text("page.name.empty")
 	case utf8.RuneCountInString(name) > MaxName || len(name) > MaxNameBytes:
-		return "", fmt.Sprintf("This name is too long. Use at most %d characters.", MaxName)
+		return "", v.Language.Text("page.name.too_long", "Most", MaxName)
 	case strings.ContainsFunc(name, hidden) || !strings.ContainsFunc(name, seen):
-		return "", "This name has characters that cannot be seen. Type it again."
+		return "", v.Language.Text("page.name.unseen")
 	}
 	return name, ""
 }

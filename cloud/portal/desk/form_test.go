@@ -6,6 +6,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 )
 
@@ -69,15 +70,16 @@ func FuzzName(f *testing.F) {
 	}
 	f.Add("\u202e")
 	f.Add("a\xff")
+	v := desk.Visit{Language: language.All()[0]}
 	f.Fuzz(func(t *testing.T, text string) {
-		name, wrong := desk.CheckName(text)
+		name, wrong := v.CheckName(text)
 		if wrong != "" {
 			return
 		}
 		if name == "" || !utf8.ValidString(name) || utf8.RuneCountInString(name) > 60 || len(name) > 240 || strings.ContainsAny(name, "\r\n\t\x00\u202e") {
 			t.Fatalf("%q became %q", text, name)
 		}
-		if again, wrong := desk.CheckName(name); again != name || wrong != "" {
+		if again, wrong := v.CheckName(name); again != name || wrong != "" {
 			t.Fatalf("%q became %q and then %q", text, name, again)
 		}
 	})

@@ -9,36 +9,47 @@ import (
 	"net/http"
 	"path"
 
-	"github.com/cardea-id/cardea/cloud/portal/words"
+	"github.com/cardea-id/cardea/cloud/language"
 )
 
 //go:embed pages/*.html
 var pageFiles embed.FS
 
-// Language is the one the pages are written in, and so the one in which they
-// ask.
-const Language = "en"
-
 // A View is what a template is given. Body is the page's own part; who is asking
 // is filled in when it is shown.
 type View struct {
-	Title   string
+	Title   string // a message's key, or words
 	Brand   string
 	Section string // the place in the navigation
 	Owner   bool   // somebody is signed in
 	Email   string // theirs, if they have one
 	Form    string // the token every form carries
+	Tongues []Tongue
+	Here    string // this page's address, to come back to; empty: it has none
 	Body    any
 }
 
-// frame is what stands around each page, and the parts pages share.
-var frame = template.Must(template.New("layout").Funcs(template.FuncMap{"asset": assetPath, "capital": words.Capital}).
-	ParseFS(pageFiles, "pages/layout.html", "pages/parts.html", "pages/icons.html"))
+// A Tongue is a language to choose.
+type Tongue struct {
+	Tag, Name string
+	Spoken    bool // by this page
+}
 
-// Pages are the pages of a room.
+// frames are what stands around each page, and the parts pages share, by
+// language.
+var frames = func() map[*language.Language]*template.Template {
+	all := map[*language.Language]*template.Template{}
+	for _, l := range language.All() {
+		all[l] = template.Must(template.New("layout").Funcs(template.FuncMap{"asset": assetPath, "capital": language.Capital}).Funcs(l.Funcs()).
+			ParseFS(pageFiles, "pages/layout.html", "pages/parts.html", "pages/icons.html"))
+	}
+	return all
+}()
+
+// Pages are the pages of a room, in every language.
 type Pages struct {
 	desk   *Desk
-	byName map[string]*template.Template
+	spoken map[*language.Language]map[string]*template.Template
 }
 
 // Pages makes pages of the templates pages/*.html, each of which defines "main".
@@ -48,9 +59,12 @@ func (d *Desk) Pages(files fs.FS) *Pages {
 	if err != nil {
 		panic(err) // the pattern is a constant
 	}
-	p := &Pages{desk: d, byName: map[string]*template.Template{}}
-	for _, name := range names {
-		p.byName[path.Base(name)] = template.Must(template.Must(frame.Clone()).ParseFS(files, name))
+	p := &Pages{desk: d, spoken: map[*language.Language]map[string]*template.Template{}}
+	for l, frame := range frames {
+		p.spoken[l] = map[string]*template.Template{}
+		for _, name := range names {
+			p.spoken[l][path.Base(name)] = template.Must(template.Must(frame.Clone()).ParseFS(files, name))
+		}
 	}
 	return p
 }
@@ -58,11 +72,13 @@ func (d *Desk) Pages(files fs.FS) *Pages {
 // Show answers with a page. It is rendered whole first, so that a fault in it
 // never leaves half a page.
 func (p *Pages) Show(w http.ResponseWriter, v Visit, status int, name string, content View) error {
-	page, ok := p.byName[name]
+	page, ok := p.spoken[v.Language][name]
 	if !ok {
 		return fmt.Errorf("no page %s", name)
 	}
+	content.Title = v.Language.Text(content.Title)
 	content.Brand, content.Owner, content.Email = p.desk.Brand, !v.Account.IsZero(), v.Email
+	content.Tongues, content.Here = tongues(v.Language), v.here
 	if v.secret != nil {
 		content.Form = v.Form()
 	}
@@ -71,6 +87,7 @@ func (p *Pages) Show(w http.ResponseWriter, v Visit, status int, name string, co
 		return fmt.Errorf("render %s: %w", name, err)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Language", v.Language.Tag())
 	w.WriteHeader(status)
 	w.Write(out.Bytes()) // the browser is gone if this fails
 	return nil

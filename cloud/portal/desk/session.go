@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
@@ -37,10 +38,13 @@ const (
 
 // A Visit is one request's browser. Account is zero if nobody is signed in.
 type Visit struct {
-	Account cardea.AccountID
-	Email   string
-	Session accountdb.Session // how they are signed in; zero if nobody is
-	secret  []byte            // what the browser keeps: of the session, or of the visitor
+	Account  cardea.AccountID
+	Email    string
+	Session  accountdb.Session  // how they are signed in; zero if nobody is
+	Language *language.Language // that its reader chose, or the browser asks for
+
+	secret []byte // what the browser keeps: of the session, or of the visitor
+	here   string // the address of the page, to come back to it
 }
 
 // Browser tells this visit's browser from others for as long as it keeps its
@@ -66,16 +70,21 @@ func (v Visit) mayPost(r *http.Request) bool {
 
 // visit reads who is asking.
 func (d *Desk) visit(r *http.Request) (Visit, error) {
+	v := Visit{Language: d.language(r), secret: d.cookie(r, visitorCookie)}
+	if r.Method == http.MethodGet {
+		v.here = r.URL.RequestURI()
+	}
 	if secret := d.cookie(r, sessionCookie); secret != nil {
 		s, err := d.sessions.Session(r.Context(), sha256.Sum256(secret))
 		if err == nil {
-			return Visit{Account: s.Account, Email: s.Email, Session: s, secret: secret}, nil
+			v.Account, v.Email, v.Session, v.secret = s.Account, s.Email, s, secret
+			return v, nil
 		}
 		if !errors.Is(err, accountdb.ErrNotFound) {
-			return Visit{}, err
+			return Visit{Language: v.Language}, err
 		}
 	}
-	return Visit{secret: d.cookie(r, visitorCookie)}, nil
+	return v, nil
 }
 
 // Welcome makes a visitor of a browser that has no cookie. Only pages with a

@@ -8,8 +8,8 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
-	"github.com/cardea-id/cardea/cloud/portal/words"
 	"github.com/cardea-id/cardea/pairing"
 )
 
@@ -18,12 +18,13 @@ import (
 // account and is told nothing of consents; its owner must be able to see it and
 // to end it.
 type app struct {
-	Grant string
-	Name  string
-	Kind  words.Kind
-	Model string
-	Since words.Moment
-	Form  string
+	Grant  string
+	Name   string
+	Kind   desk.Kind
+	Model  string
+	Serial string
+	Since  language.Moment
+	Form   string
 }
 
 // apps are the grants of an account that belong to none of its devices.
@@ -40,8 +41,8 @@ func (p *Room) apps(ctx context.Context, v desk.Visit, devices []hub.Device) ([]
 			continue
 		}
 		out = append(out, app{
-			Grant: string(g.ID), Name: g.Name, Kind: words.KindOf(cardea.DeviceKind(g.Device.Kind)), Model: g.Device.Model,
-			Since: words.Ago(g.Approved, now), Form: v.Form(),
+			Grant: string(g.ID), Name: g.Name, Kind: desk.KindOf(cardea.DeviceKind(g.Device.Kind)), Model: g.Device.Model, Serial: g.Device.Serial,
+			Since: v.Language.Ago(g.Approved, now), Form: v.Form(),
 		})
 	}
 	return out, nil
@@ -71,7 +72,7 @@ func (p *Room) showUnlinkApp(w http.ResponseWriter, r *http.Request, v desk.Visi
 	if err != nil {
 		return err
 	}
-	return p.Pages.Show(w, v, http.StatusOK, "unlinkapp.html", desk.View{Title: "Unlink this device?", Section: "devices", Body: found})
+	return p.Pages.Show(w, v, http.StatusOK, "unlinkapp.html", desk.View{Title: "devices.unlink_this", Section: "devices", Body: found})
 }
 
 func (p *Room) unlinkApp(w http.ResponseWriter, r *http.Request, v desk.Visit, grant string) error {

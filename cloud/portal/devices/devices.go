@@ -8,8 +8,8 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
-	"github.com/cardea-id/cardea/cloud/portal/words"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
@@ -17,14 +17,14 @@ import (
 type deviceCard struct {
 	Link    string
 	Name    string
-	Kind    words.Kind
+	Kind    desk.Kind
 	Model   string
 	Serial  string
 	Online  bool
-	Seen    *words.Moment // nil: never
-	Applied *words.Moment // nil: not yet
-	Stops   *words.Moment // nil: nothing runs on
-	Stopped *words.Moment // what ran on has ended by itself
+	Seen    *language.Moment // nil: never
+	Applied *language.Moment // nil: not yet
+	Stops   *language.Moment // nil: nothing runs on
+	Stopped *language.Moment // what ran on has ended by itself
 	Leaving bool
 	Forked  bool
 	Missing bool
@@ -32,14 +32,14 @@ type deviceCard struct {
 	Form    string
 }
 
-func cardOf(d hub.Device, now time.Time, form string) deviceCard {
+func cardOf(v desk.Visit, d hub.Device, now time.Time) deviceCard {
 	c := deviceCard{
-		Link: d.Link.String(), Name: d.Name, Kind: words.KindOf(d.Kind), Model: d.Model, Serial: d.Serial,
-		Online: d.Online, Leaving: d.State == hub.StateLeaving, Forked: d.Forked, Missing: d.Missing, Lost: d.Lost, Form: form,
+		Link: d.Link.String(), Name: d.Name, Kind: desk.KindOf(d.Kind), Model: d.Model, Serial: d.Serial,
+		Online: d.Online, Leaving: d.State == hub.StateLeaving, Forked: d.Forked, Missing: d.Missing, Lost: d.Lost, Form: v.Form(),
 	}
-	seen, applied := words.Ago, words.Clock
+	seen, applied := v.Language.Ago, v.Language.Clock
 	if d.ByDay {
-		seen, applied = words.OnDay, words.OnDay
+		seen, applied = v.Language.OnDay, v.Language.OnDay
 	}
 	if !d.LastSeen.IsZero() {
 		c.Seen = new(seen(d.LastSeen, now))
@@ -49,9 +49,9 @@ func cardOf(d hub.Device, now time.Time, form string) deviceCard {
 	}
 	switch {
 	case d.StopsBy.After(now):
-		c.Stops = new(words.By(d.StopsBy, now))
+		c.Stops = new(v.Language.By(d.StopsBy, now))
 	case !d.StopsBy.IsZero():
-		c.Stopped = new(words.By(d.StopsBy, now))
+		c.Stopped = new(v.Language.By(d.StopsBy, now))
 	}
 	return c
 }
@@ -64,12 +64,12 @@ func (p *Room) showDevices(w http.ResponseWriter, r *http.Request, v desk.Visit)
 	now := time.Now()
 	page := devicesPage{Devices: make([]deviceCard, len(devices))}
 	for i, d := range devices {
-		page.Devices[i] = cardOf(d, now, v.Form())
+		page.Devices[i] = cardOf(v, d, now)
 	}
 	if page.Apps, err = p.apps(r.Context(), v, devices); err != nil {
 		return err
 	}
-	return p.Pages.Show(w, v, http.StatusOK, "devices.html", desk.View{Title: "Your devices", Section: "devices", Body: page})
+	return p.Pages.Show(w, v, http.StatusOK, "devices.html", desk.View{Title: "devices.title", Section: "devices", Body: page})
 }
 
 // devicesPage is everything that was paired.
@@ -79,8 +79,7 @@ type devicesPage struct {
 }
 
 // errNoDevice answers for a link that is not the owner's, whosever it is.
-var errNoDevice = desk.Problem{Status: http.StatusNotFound, Title: "This device is not among yours",
-	Text: "It may have been unlinked already.", Link: "/devices", Word: "Go to your devices"}
+var errNoDevice = desk.Problem{Status: http.StatusNotFound, Key: "devices.not_yours", Link: "/devices", Word: "problem.go.devices"}
 
 // showUnlink asks once more, because a device that was unlinked has to be paired
 // again.
@@ -98,8 +97,8 @@ func (p *Room) showUnlink(w http.ResponseWriter, r *http.Request, v desk.Visit) 
 	}
 	for _, d := range devices {
 		if d.Link == link && d.State != hub.StateLeaving {
-			body := cardOf(d, time.Now(), v.Form())
-			return p.Pages.Show(w, v, http.StatusOK, "unlink.html", desk.View{Title: "Unlink this device?", Section: "devices", Body: body})
+			body := cardOf(v, d, time.Now())
+			return p.Pages.Show(w, v, http.StatusOK, "unlink.html", desk.View{Title: "devices.unlink_this", Section: "devices", Body: body})
 		}
 	}
 	return errNoDevice

@@ -38,14 +38,14 @@ func (p *Room) showLoss(w http.ResponseWriter, r *http.Request, v desk.Visit) er
 	if err != nil {
 		return err
 	}
-	asked, err := p.ledger.Page(r.Context(), v.Account, desk.Language)
+	asked, err := p.ledger.Page(r.Context(), v.Account, v.Language.Tag())
 	if err != nil {
 		return err
 	}
 	body := lossPage{
 		Name: loss.Device.Name, Link: link.String(), Loss: loss.ID.String(), Form: v.Form(), Choices: choicesAgain(asked, loss),
 	}
-	return p.Pages.Show(w, v, http.StatusOK, "lost.html", desk.View{Title: "What may it do again?", Section: "devices", Body: body})
+	return p.Pages.Show(w, v, http.StatusOK, "lost.html", desk.View{Title: "devices.again", Section: "devices", Body: body})
 }
 
 // choicesAgain puts the keys in words, in the order of the page of choices.

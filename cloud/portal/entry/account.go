@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea/cloud/portal/desk"
-	"github.com/cardea-id/cardea/cloud/portal/words"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
@@ -22,8 +21,8 @@ func (p *Room) showAccount(w http.ResponseWriter, r *http.Request, v desk.Visit)
 	offers := p.offers()
 	for i, o := range offers {
 		if at := slices.IndexFunc(connected, func(c accountdb.Connection) bool { return c.Provider == o.ID }); at >= 0 {
-			offers[i].Since = words.OnDay(connected[at].Since, time.Now())
+			offers[i].Since = v.Language.OnDay(connected[at].Since, time.Now())
 		}
 	}
-	return p.Pages.Show(w, v, http.StatusOK, "account.html", desk.View{Title: "Your account", Section: "account", Body: offers})
+	return p.Pages.Show(w, v, http.StatusOK, "account.html", desk.View{Title: "entry.account", Section: "account", Body: offers})
 }

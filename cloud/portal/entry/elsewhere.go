@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
-	"github.com/cardea-id/cardea/cloud/portal/words"
 	"github.com/cardea-id/cardea/cloud/provider"
 	"github.com/cardea-id/cardea/cloud/throttle"
 	"github.com/cardea-id/cardea/store/accountdb"
@@ -26,7 +26,7 @@ const (
 // A provided is a provider as a page shows it.
 type provided struct {
 	ID, Name string
-	Since    words.Moment // since when the owner signs in with it; empty: not yet
+	Since    language.Moment // since when the owner signs in with it; empty: not yet
 }
 
 func (p *Room) offers() []provided {
@@ -69,7 +69,8 @@ func (p *Room) postElsewhere(w http.ResponseWriter, r *http.Request, v desk.Visi
 		return p.elsewhereProblem(r, at, err)
 	}
 	p.depart(w, j)
-	return p.Pages.Show(w, v, http.StatusOK, "elsewhere.html", desk.View{Title: "To " + at.Name, Body: struct{ Name, URL string }{at.Name, there}})
+	title := v.Language.Text("entry.to", "Name", at.Name)
+	return p.Pages.Show(w, v, http.StatusOK, "elsewhere.html", desk.View{Title: title, Body: struct{ Name, URL string }{at.Name, there}})
 }
 
 // showBack is where a provider sends the browser back to. It changes something
@@ -82,8 +83,7 @@ func (p *Room) showBack(w http.ResponseWriter, r *http.Request, v desk.Visit) er
 	}
 	j, ok := p.returned(w, r)
 	if !ok {
-		return desk.Problem{Status: http.StatusBadRequest, Title: "This took too long", Link: "/signin", Word: "Sign in",
-			Text: "You came back from " + at.Name + " after more than ten minutes, or in another browser. Start again from here."}
+		return desk.Problem{Status: http.StatusBadRequest, Key: "entry.too_late", Args: []any{"Name", at.Name}, Link: "/signin", Word: "problem.go.sign_in"}
 	}
 	giveBack, err := p.try(r, "elsewhere "+throttle.Block(p.Address(r)), time.Now())
 	if err != nil {
@@ -106,7 +106,7 @@ func (p *Room) arrive(w http.ResponseWriter, r *http.Request, at *provider.Provi
 	login, err := p.accounts.LoginByIdentity(r.Context(), who)
 	switch {
 	case err == nil && login.Disabled:
-		return desk.Problem{Status: http.StatusForbidden, Title: "This account is switched off", Text: "Ask those who gave you the device.", Link: "/signin", Word: "Sign in"}
+		return desk.Problem{Status: http.StatusForbidden, Key: "problem.switched_off", Link: "/signin", Word: "problem.go.sign_in"}
 	case err == nil:
 		return p.enter(w, r, login.Account, accountdb.ByElsewhere, next)
 	case !errors.Is(err, accountdb.ErrNotFound):
@@ -115,9 +115,8 @@ func (p *Room) arrive(w http.ResponseWriter, r *http.Request, at *provider.Provi
 	email, _ := desk.ParseEmail(said)
 	account, err := p.accounts.RegisterIdentity(r.Context(), who, email)
 	if errors.Is(err, accountdb.ErrTaken) {
-		return desk.Problem{Status: http.StatusConflict, Title: "You have an account already",
-			Text: "There is one with the e-mail address that " + at.Name + " knows you by. Sign in to it as you did before, and connect " + at.Name + " there: an address alone proves too little.",
-			Link: desk.WithNext("/signin", accountPage), Word: "Sign in"}
+		return desk.Problem{Status: http.StatusConflict, Key: "entry.have_one", Args: []any{"Name", at.Name},
+			Link: desk.WithNext("/signin", accountPage), Word: "problem.go.sign_in"}
 	}
 	if err != nil {
 		return err
@@ -129,13 +128,12 @@ func (p *Room) arrive(w http.ResponseWriter, r *http.Request, at *provider.Provi
 // for it and no other, or somebody could be made to let a stranger in.
 func (p *Room) connect(w http.ResponseWriter, r *http.Request, v desk.Visit, at *provider.Provider, j journey, who accountdb.Identity) error {
 	if v.Account.IsZero() || !hmac.Equal([]byte(j.connect), []byte(v.Form())) {
-		return desk.Problem{Status: http.StatusForbidden, Title: "You signed out on the way", Link: desk.WithNext("/signin", accountPage), Word: "Sign in",
-			Text: "Nothing was connected. Sign in and connect " + at.Name + " again."}
+		return desk.Problem{Status: http.StatusForbidden, Key: "entry.signed_out", Args: []any{"Name", at.Name},
+			Link: desk.WithNext("/signin", accountPage), Word: "problem.go.sign_in"}
 	}
 	err := p.accounts.Connect(r.Context(), v.Account, who)
 	if errors.Is(err, accountdb.ErrForeign) {
-		return desk.Problem{Status: http.StatusConflict, Title: "Someone else signs in with this", Link: accountPage, Word: "Back to your account",
-			Text: "Who you are at " + at.Name + " belongs to another account here. If both are yours, sign out and sign in with " + at.Name + " to use the other one."}
+		return desk.Problem{Status: http.StatusConflict, Key: "entry.of_another", Args: []any{"Name", at.Name}, Link: accountPage, Word: "problem.go.account"}
 	}
 	if err != nil {
 		return err
@@ -147,18 +145,15 @@ func (p *Room) connect(w http.ResponseWriter, r *http.Request, v desk.Visit, at 
 // elsewhereProblem says what became of signing in at a provider. What it said
 // itself is for the log: an owner is not shown a stranger's words.
 func (p *Room) elsewhereProblem(r *http.Request, at *provider.Provider, err error) error {
-	shown := desk.Problem{Link: "/signin", Word: "Sign in another way"}
+	shown := desk.Problem{Args: []any{"Name", at.Name}, Link: "/signin", Word: "entry.another_way"}
 	switch {
 	case errors.Is(err, provider.ErrDeclined):
-		shown.Status, shown.Title = http.StatusForbidden, "You did not sign in"
-		shown.Text = "You, or " + at.Name + ", ended it. Nothing has changed here."
+		shown.Status, shown.Key = http.StatusForbidden, "entry.declined"
 		return shown
 	case errors.Is(err, provider.ErrUnavailable):
-		shown.Status, shown.Title = http.StatusBadGateway, at.Name+" does not answer"
-		shown.Text = "Try again in a minute, or sign in another way. Your devices go on as before."
+		shown.Status, shown.Key = http.StatusBadGateway, "entry.no_answer"
 	case errors.Is(err, provider.ErrRefused):
-		shown.Status, shown.Title = http.StatusBadGateway, "We could not trust the answer"
-		shown.Text = "What came back from " + at.Name + " was not what it should have been, so you were not signed in. Start again; if it happens twice, tell those who run this service."
+		shown.Status, shown.Key = http.StatusBadGateway, "entry.not_trusted"
 	default:
 		return fmt.Errorf("sign in at %s: %w", at.ID, err)
 	}

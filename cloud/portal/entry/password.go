@@ -1,8 +1,9 @@
 package entry
 
 import (
-	"fmt"
 	"unicode/utf8"
+
+	"github.com/cardea-id/cardea/cloud/language"
 )
 
 // The bounds of a password: NIST SP 800-63B asks for length and forbids rules
@@ -12,17 +13,17 @@ const (
 	maxPassword = 256
 )
 
-// checkPassword says what is wrong with a new password, or nothing.
-func checkPassword(password, email string) string {
+// checkPassword says in a language what is wrong with a new password, or nothing.
+func checkPassword(l *language.Language, password, email string) string {
 	switch {
 	case !utf8.ValidString(password):
-		return "This password has bytes that are no text. Choose another one."
+		return l.Text("entry.password_no_text")
 	case utf8.RuneCountInString(password) < minPassword:
-		return fmt.Sprintf("Choose at least %d characters. A few words in a row are easy to remember.", minPassword)
+		return l.Text("entry.password_short", "Least", minPassword)
 	case len(password) > maxPassword:
-		return fmt.Sprintf("Choose at most %d characters.", maxPassword)
+		return l.Text("entry.password_long", "Most", maxPassword)
 	case password == email:
-		return "Choose something other than your e-mail address."
+		return l.Text("entry.password_is_email")
 	}
 	return ""
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/password"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
-	"github.com/cardea-id/cardea/cloud/portal/words"
 	"github.com/cardea-id/cardea/cloud/throttle"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
@@ -49,9 +48,9 @@ func (p *Room) openEntrance(w http.ResponseWriter, r *http.Request, v desk.Visit
 func (p *Room) showEntrance(w http.ResponseWriter, v desk.Visit, status int, name string, e entrance) error {
 	e.Next, e.Minimum, e.Elsewhere = desk.ReturnPath(e.Next), minPassword, p.offers()
 	e.Pairing = strings.HasPrefix(e.Next, "/pair")
-	title, other := "Sign in", "/register"
+	title, other := "entry.sign_in", "/register"
 	if name == "register.html" {
-		title, other = "Create an account", "/signin"
+		title, other = "entry.create", "/signin"
 	}
 	e.Other = desk.WithNext(other, e.Next)
 	return p.Pages.Show(w, p.Welcome(w, v), status, name, desk.View{Title: title, Body: e})
@@ -63,7 +62,7 @@ func (p *Room) postSignIn(w http.ResponseWriter, r *http.Request, v desk.Visit) 
 	e := entrance{Next: r.PostFormValue("next"), Mail: r.PostFormValue("email")}
 	email, ok := desk.ParseEmail(e.Mail)
 	if !ok {
-		e.Wrong, e.WrongMail = "This is no e-mail address. It looks like name@example.com.", true
+		e.Wrong, e.WrongMail = v.Language.Text("entry.no_email"), true
 		return p.showEntrance(w, v, http.StatusUnprocessableEntity, "signin.html", e)
 	}
 	now := time.Now()
@@ -73,7 +72,7 @@ func (p *Room) postSignIn(w http.ResponseWriter, r *http.Request, v desk.Visit) 
 	}
 	login, err := p.recognise(r.Context(), email, r.PostFormValue("password"))
 	if errors.Is(err, errNotRecognised) {
-		e.Wrong = "The e-mail address or the password is not right."
+		e.Wrong = v.Language.Text("entry.not_right")
 		return p.showEntrance(w, v, http.StatusUnauthorized, "signin.html", e)
 	}
 	if err != nil {
@@ -108,11 +107,11 @@ func (p *Room) postRegister(w http.ResponseWriter, r *http.Request, v desk.Visit
 	e := entrance{Next: r.PostFormValue("next"), Mail: r.PostFormValue("email")}
 	email, ok := desk.ParseEmail(e.Mail)
 	if !ok {
-		e.Wrong, e.WrongMail = "This is no e-mail address. It looks like name@example.com.", true
+		e.Wrong, e.WrongMail = v.Language.Text("entry.no_email"), true
 		return p.showEntrance(w, v, http.StatusUnprocessableEntity, "register.html", e)
 	}
 	chosen := r.PostFormValue("password")
-	if e.Wrong = checkPassword(chosen, email); e.Wrong != "" {
+	if e.Wrong = checkPassword(v.Language, chosen, email); e.Wrong != "" {
 		return p.showEntrance(w, v, http.StatusUnprocessableEntity, "register.html", e)
 	}
 	if _, err := p.try(r, email, time.Now()); err != nil {
@@ -124,7 +123,7 @@ func (p *Room) postRegister(w http.ResponseWriter, r *http.Request, v desk.Visit
 	}
 	account, err := p.accounts.Register(r.Context(), email, hash)
 	if errors.Is(err, accountdb.ErrTaken) {
-		e.Wrong, e.WrongMail = "There is an account with this e-mail address. If it is yours, sign in.", true
+		e.Wrong, e.WrongMail = v.Language.Text("entry.taken"), true
 		return p.showEntrance(w, v, http.StatusConflict, "register.html", e)
 	}
 	if err != nil {
@@ -144,17 +143,15 @@ func (p *Room) try(r *http.Request, email string, now time.Time) (giveBack func(
 		}
 	}
 	if !ok {
-		return nil, desk.Problem{Status: http.StatusTooManyRequests, Title: "Too many tries",
-			Text: "Wait " + words.Roughly(wait) + " and try again. This keeps others from guessing your password.",
-			Link: desk.WithNext(r.URL.Path, r.PostFormValue("next")), Word: "Try again"}
+		return nil, desk.Problem{Status: http.StatusTooManyRequests, Key: "entry.too_many", Args: []any{"Wait", wait},
+			Link: desk.WithNext(r.URL.Path, r.PostFormValue("next")), Word: "problem.go.again"}
 	}
 	return func() { p.byAddress.GiveBack(from); p.byLogin.GiveBack(email) }, nil
 }
 
 func busy(err error) error {
 	if errors.Is(err, password.ErrBusy) {
-		return desk.Problem{Status: http.StatusServiceUnavailable, Title: "Many are signing in just now",
-			Text: "Wait a few seconds and try again.", Link: "/signin", Word: "Try again"}
+		return desk.Problem{Status: http.StatusServiceUnavailable, Key: "entry.busy", Link: "/signin", Word: "problem.go.again"}
 	}
 	return err
 }

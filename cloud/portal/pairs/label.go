@@ -61,14 +61,14 @@ func (p *Room) lookupLabel(r *http.Request, v desk.Visit, text string) (pairing.
 type labelled struct {
 	request
 	Label   string
-	Presses string // in words
+	Presses string // a member of the family of messages "pairs.press"
 	Grant   string
 }
 
 func (p *Room) showLabelRequest(w http.ResponseWriter, v desk.Visit, status int, label pairing.Label, asks issuer.LabelRequest, name, wrong string) error {
-	body := newRequest(asks.Request, name)
+	body := newRequest(v, asks.Request, name)
 	body.Choices, body.Wrong = nil, wrong
-	return p.Pages.Show(w, v, status, "label.html", desk.View{Title: "Is this your " + body.Kind.Word + "?", Section: "pair", Body: labelled{request: body, Label: string(label)}})
+	return p.Pages.Show(w, v, status, "label.html", desk.View{Title: "pairs.yours." + string(body.Kind), Section: "pair", Body: labelled{request: body, Label: string(label)}})
 }
 
 // lookAgain is how soon a page that waits asks again.
@@ -80,14 +80,13 @@ func reload(w http.ResponseWriter) {
 
 func (p *Room) asleep(w http.ResponseWriter, v desk.Visit, label pairing.Label) error {
 	reload(w)
-	return p.Pages.Show(w, v, http.StatusOK, "asleep.html", desk.View{Title: "Wake the device", Section: "pair", Body: labelled{Label: string(label)}})
+	return p.Pages.Show(w, v, http.StatusOK, "asleep.html", desk.View{Title: "pairs.wake", Section: "pair", Body: labelled{Label: string(label)}})
 }
 
 func (p *Room) showPress(w http.ResponseWriter, v desk.Visit, label pairing.Label, asks issuer.LabelRequest) error {
 	reload(w)
-	times := [...]string{2: "twice", 3: "three times", 4: "four times", 5: "five times"}
-	body := labelled{request: newRequest(asks.Request, ""), Label: string(label), Presses: times[asks.Presses], Grant: string(asks.Grant)}
-	return p.Pages.Show(w, v, http.StatusOK, "press.html", desk.View{Title: "Press its button " + body.Presses, Section: "pair", Body: body})
+	body := labelled{request: newRequest(v, asks.Request, ""), Label: string(label), Presses: "n" + strconv.Itoa(asks.Presses), Grant: string(asks.Grant)}
+	return p.Pages.Show(w, v, http.StatusOK, "press.html", desk.View{Title: "pairs.press." + body.Presses, Section: "pair", Body: body})
 }
 
 // postLabel takes the owner's answer.
@@ -102,7 +101,7 @@ func (p *Room) postLabel(w http.ResponseWriter, r *http.Request, v desk.Visit) e
 	}
 	switch r.PostFormValue("answer") {
 	case "approve":
-		name, wrong := desk.CheckName(r.PostFormValue("name"))
+		name, wrong := v.CheckName(r.PostFormValue("name"))
 		if wrong != "" {
 			return p.showLabelRequest(w, v, http.StatusUnprocessableEntity, label, asks, typedName(r), wrong)
 		}
@@ -118,22 +117,18 @@ func (p *Room) postLabel(w http.ResponseWriter, r *http.Request, v desk.Visit) e
 		http.Redirect(w, r, "/pair/declined", http.StatusSeeOther)
 		return nil
 	}
-	return desk.Problem{Status: http.StatusUnprocessableEntity, Title: "No answer", Text: "Choose Approve or Decline. Nothing has happened yet.",
-		Link: labelLink(string(label)), Word: "Back to the device"}
+	return desk.Problem{Status: http.StatusUnprocessableEntity, Key: "pairs.no_answer", Link: labelLink(string(label)), Word: "pairs.back"}
 }
 
 // labelProblem says what became of a label and what to do.
 func labelProblem(err error) error {
 	switch {
 	case errors.Is(err, pairing.ErrInvalidLabel):
-		return desk.Problem{Status: http.StatusUnprocessableEntity, Title: "This is not a whole label",
-			Text: "A label has twenty letters, and neither vowels nor digits. Scan it again.", Link: "/pair", Word: "Add a device"}
+		return desk.Problem{Status: http.StatusUnprocessableEntity, Key: "pairs.no_label", Link: "/pair", Word: "pairs.add"}
 	case errors.Is(err, issuer.ErrAsleep):
-		return desk.Problem{Status: http.StatusGone, Title: "The device asks no more",
-			Text: "Hold its button until it blinks, then scan the label again.", Link: "/pair", Word: "Add a device"}
+		return desk.Problem{Status: http.StatusGone, Key: "pairs.asks_no_more", Link: "/pair", Word: "pairs.add"}
 	case errors.Is(err, issuer.ErrUsed):
-		return desk.Problem{Status: http.StatusConflict, Title: "This device was answered already", Link: "/devices", Word: "Your devices",
-			Text: "If it is among your devices, all is well. If not, somebody else said yes, or the button was pressed another number of times: do not press it now. Hold it until it blinks, then scan the label again."}
+		return desk.Problem{Status: http.StatusConflict, Key: "pairs.answered", Link: "/devices", Word: "problem.go.devices"}
 	case errors.Is(err, issuer.ErrInactive):
 		return codeProblem(err, "")
 	}

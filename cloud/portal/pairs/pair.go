@@ -11,8 +11,8 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
-	"github.com/cardea-id/cardea/cloud/portal/words"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/pairing/issuer"
 )
@@ -20,11 +20,11 @@ import (
 // A request is a device that asks to be paired, as the page shows it.
 type request struct {
 	Code        string
-	Kind        words.Kind
+	Kind        desk.Kind
 	Model       string
 	Serial      string
-	Asked       words.Moment
-	Ends        words.Moment
+	Asked       language.Moment
+	Ends        language.Moment
 	SameNetwork bool
 	Choices     []pairing.UserCode // to pick from; none where the code is shown to be compared
 	NotPicked   bool
@@ -38,7 +38,7 @@ type request struct {
 func (p *Room) showPair(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
 	typed := r.URL.Query().Get("code")
 	if strings.TrimSpace(typed) == "" {
-		return p.Pages.Show(w, v, http.StatusOK, "code.html", desk.View{Title: "Add a device", Section: "pair"})
+		return p.Pages.Show(w, v, http.StatusOK, "code.html", desk.View{Title: "pairs.add", Section: "pair"})
 	}
 	_, asks, err := p.lookup(r, v, typed)
 	if err != nil {
@@ -48,7 +48,7 @@ func (p *Room) showPair(w http.ResponseWriter, r *http.Request, v desk.Visit) er
 	if err != nil {
 		return err
 	}
-	return p.showRequest(w, v, http.StatusOK, newRequest(asks, name))
+	return p.showRequest(w, v, http.StatusOK, newRequest(v, asks, name))
 }
 
 // shortPair is the address in a small QR code, whose letters are all capitals.
@@ -58,11 +58,11 @@ func shortPair(w http.ResponseWriter, r *http.Request) {
 
 // newRequest is what asks as the page shows it. An owner on another network is
 // not shown the code: to pick it out of three is to have seen the device.
-func newRequest(asks issuer.Request, name string) request {
+func newRequest(v desk.Visit, asks issuer.Request, name string) request {
 	now := time.Now()
 	body := request{
-		Code: string(asks.Code), Kind: words.KindOf(cardea.DeviceKind(asks.Device.Kind)), Model: asks.Device.Model, Serial: asks.Device.Serial,
-		Asked: words.Ago(asks.Requested, now), Ends: words.Clock(asks.Expires, now), SameNetwork: asks.SameNetwork,
+		Code: string(asks.Code), Kind: desk.KindOf(cardea.DeviceKind(asks.Device.Kind)), Model: asks.Device.Model, Serial: asks.Device.Serial,
+		Asked: v.Language.Ago(asks.Requested, now), Ends: v.Language.Clock(asks.Expires, now), SameNetwork: asks.SameNetwork,
 		Name: name, MaxName: desk.MaxName,
 	}
 	if !asks.SameNetwork {
@@ -72,7 +72,7 @@ func newRequest(asks issuer.Request, name string) request {
 }
 
 func (p *Room) showRequest(w http.ResponseWriter, v desk.Visit, status int, body request) error {
-	return p.Pages.Show(w, v, status, "pair.html", desk.View{Title: "Is this your " + body.Kind.Word + "?", Section: "pair", Body: body})
+	return p.Pages.Show(w, v, status, "pair.html", desk.View{Title: "pairs.yours." + string(body.Kind), Section: "pair", Body: body})
 }
 
 // lookup finds who asks with a code.
@@ -105,7 +105,7 @@ func (p *Room) suggest(r *http.Request, v desk.Visit, k cardea.DeviceKind) (stri
 	for _, g := range grants {
 		taken = append(taken, g.Name)
 	}
-	return words.Suggest(k, taken), nil
+	return v.Suggest(desk.KindOf(k), taken), nil
 }
 
 // postPair takes the owner's answer: Approve with a name, or Decline.
@@ -125,8 +125,7 @@ func (p *Room) postPair(w http.ResponseWriter, r *http.Request, v desk.Visit) er
 		http.Redirect(w, r, "/pair/declined", http.StatusSeeOther)
 		return nil
 	}
-	return desk.Problem{Status: http.StatusUnprocessableEntity, Title: "No answer", Text: "Choose Approve or Decline. Nothing has happened yet.",
-		Link: pairLink(code), Word: "Back to the device"}
+	return desk.Problem{Status: http.StatusUnprocessableEntity, Key: "pairs.no_answer", Link: pairLink(code), Word: "pairs.back"}
 }
 
 // approve gives the device to the owner, if the form is whole and the code was
@@ -137,11 +136,11 @@ func (p *Room) approve(w http.ResponseWriter, r *http.Request, v desk.Visit, cod
 	if err != nil {
 		return err
 	}
-	name, wrong := desk.CheckName(r.PostFormValue("name"))
+	name, wrong := v.CheckName(r.PostFormValue("name"))
 	picked, err := pairing.ParseUserCode(r.PostFormValue("picked"))
 	notPicked := !asks.SameNetwork && err != nil
 	if wrong != "" || notPicked {
-		body := newRequest(asks, typedName(r))
+		body := newRequest(v, asks, typedName(r))
 		body.Wrong, body.NotPicked = wrong, notPicked
 		return p.showRequest(w, v, http.StatusUnprocessableEntity, body)
 	}
@@ -159,8 +158,7 @@ func (p *Room) approve(w http.ResponseWriter, r *http.Request, v desk.Visit, cod
 	return nil
 }
 
-var errOtherCode = desk.Problem{Status: http.StatusConflict, Title: "The device shows another code", AskCode: true,
-	Text: "So it may not be the one in front of you, and it was declined. Nothing was given to it. If it was yours, start again on it: it shows a new code."}
+var errOtherCode = desk.Problem{Status: http.StatusConflict, Key: "pairs.other_code", AskCode: true}
 
 // typedName is the name as it was typed, to be shown again.
 func typedName(r *http.Request) string {
@@ -180,23 +178,19 @@ func pairLink(code pairing.UserCode) string {
 func codeProblem(err error, typed string) error {
 	switch {
 	case errors.Is(err, pairing.ErrInvalidUserCode):
-		return desk.Problem{Status: http.StatusUnprocessableEntity, Title: "This is not a whole code", AskCode: true, Code: clip(typed),
-			Text: "A code has eight letters, as in WDJB\u2011MJHT, and neither vowels nor digits. Look at the device and type it again."}
+		return desk.Problem{Status: http.StatusUnprocessableEntity, Key: "pairs.no_code", AskCode: true, Code: clip(typed)}
 	case errors.Is(err, issuer.ErrWrongCode):
-		return desk.Problem{Status: http.StatusNotFound, Title: "We do not know this code", AskCode: true, Code: clip(typed),
-			Text: "Compare it with the device letter by letter. If the device shows another code by now, use that one."}
+		return desk.Problem{Status: http.StatusNotFound, Key: "pairs.unknown", AskCode: true, Code: clip(typed)}
 	case errors.Is(err, issuer.ErrExpired):
-		return desk.Problem{Status: http.StatusGone, Title: "This code has expired", AskCode: true,
-			Text: "A code is good for a few minutes only. Start again on the device: it shows a new one."}
+		return desk.Problem{Status: http.StatusGone, Key: "pairs.expired", AskCode: true}
 	case errors.Is(err, issuer.ErrUsed):
-		return desk.Problem{Status: http.StatusConflict, Title: "This code was used already", AskCode: true,
-			Text: "Each code works once. If the device is not among yours, start again on it: it shows a new one."}
+		return desk.Problem{Status: http.StatusConflict, Key: "pairs.used", AskCode: true}
 	case errors.Is(err, issuer.ErrInactive):
-		return desk.Problem{Status: http.StatusForbidden, Title: "This account is switched off", Text: "It cannot pair devices. Ask those who gave you the device."}
+		return desk.Problem{Status: http.StatusForbidden, Key: "problem.switched_off"}
 	}
 	if many, ok := errors.AsType[issuer.ErrTooManyGuesses](err); ok {
-		return desk.Problem{Status: http.StatusTooManyRequests, Title: "Too many wrong codes", Link: "/pair", Word: "Try again",
-			Text: "Wait " + words.Roughly(many.RetryAfter) + " and try again. The code on the device stays good until it expires."}
+		return desk.Problem{Status: http.StatusTooManyRequests, Key: "pairs.too_many", Args: []any{"Wait", many.RetryAfter},
+			Link: "/pair", Word: "problem.go.again"}
 	}
 	return fmt.Errorf("pair: %w", err)
 }
@@ -214,27 +208,27 @@ func clip(typed string) string {
 // device has not taken over.
 type newcomer struct {
 	Name string
-	Kind words.Kind
+	Kind desk.Kind
 	Link string
 }
 
 // showApproved waits a moment for the device to take over, which takes
 // milliseconds where it waits for the answer.
 func (p *Room) showApproved(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
-	body := newcomer{Kind: words.KindOf("")}
+	body := newcomer{Kind: desk.KindOf("")}
 	_, err := desk.Settle(r.Context(), p.devices, v.Account, func(devices []hub.Device) bool {
 		i := slices.IndexFunc(devices, func(d hub.Device) bool { return d.Grant != "" && d.Grant == r.URL.Query().Get("grant") })
 		if i >= 0 {
-			body = newcomer{Name: devices[i].Name, Kind: words.KindOf(devices[i].Kind), Link: devices[i].Link.String()}
+			body = newcomer{Name: devices[i].Name, Kind: desk.KindOf(devices[i].Kind), Link: devices[i].Link.String()}
 		}
 		return i >= 0
 	})
 	if err != nil {
 		return err
 	}
-	return p.Pages.Show(w, v, http.StatusOK, "approved.html", desk.View{Title: "Approved", Section: "pair", Body: body})
+	return p.Pages.Show(w, v, http.StatusOK, "approved.html", desk.View{Title: "pairs.approved", Section: "pair", Body: body})
 }
 
 func (p *Room) showDeclined(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
-	return p.Pages.Show(w, v, http.StatusOK, "declined.html", desk.View{Title: "Declined", Section: "pair"})
+	return p.Pages.Show(w, v, http.StatusOK, "declined.html", desk.View{Title: "pairs.declined", Section: "pair"})
 }

@@ -19,10 +19,8 @@ import (
 	"github.com/cardea-id/cardea/pairing/issuer"
 )
 
-// Files are the templates of these pages.
-//
 //go:embed pages
-var Files embed.FS
+var files embed.FS
 
 // Codes is who asks to be paired under a code, and who was: *issuer.Issuer.
 type Codes interface {
@@ -52,7 +50,7 @@ type Room struct {
 
 // New makes the room.
 func New(d *desk.Desk, codes Codes, labels Labels, devices desk.Devices) *Room {
-	return &Room{Desk: d, Pages: d.Pages(Files), codes: codes, labels: labels, devices: devices}
+	return &Room{Desk: d, Pages: d.Pages(files), codes: codes, labels: labels, devices: devices}
 }
 
 // Routes adds the pages.

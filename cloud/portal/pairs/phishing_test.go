@@ -49,7 +49,7 @@ func newDrill(t testing.TB, rewrite func(page string) string) *drill {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Rewrite(t, rewrite)
+	d.Rewrite(rewrite)
 	d.victim = d.Browser(t)
 	d.victim.Register()
 	return d
@@ -181,7 +181,7 @@ func TestPhishingDrill(t *testing.T) {
 func TestPhishingDrillFindsAWeakPage(t *testing.T) {
 	without := func(text string) func(string) string {
 		return func(page string) string {
-			if !strings.Contains(page, text) {
+			if strings.Contains(page, "Hearth Mini") && !strings.Contains(page, text) {
 				t.Fatalf("the page has no %q any more: change this test with it", text)
 			}
 			return strings.ReplaceAll(page, text, "")
@@ -191,11 +191,17 @@ func TestPhishingDrillFindsAWeakPage(t *testing.T) {
 		page func(string) string
 		hole string
 	}{
-		"no warning":     {without("Did somebody send you here? Then decline."), "warn of links"},
-		"no condition":   {without("Go on only if the device is in front of you."), "when to go on"},
-		"no network":     {without("from another network"), "elsewhere"},
-		"no device":      {without(`<bdi class="serial">{{.}}</bdi>`), "which device"},
-		"shows the code": {func(p string) string { return strings.ReplaceAll(p, "{{- if not .Choices}}", "{{- if true}}") }, "gives the code away"},
+		"no warning":   {without("Did somebody send you here? Then decline."), "warn of links"},
+		"no condition": {without("Go on only if the device is in front of you."), "when to go on"},
+		"no network":   {without("from another network"), "elsewhere"},
+		"no device":    {without("<bdi>4F2A</bdi>"), "which device"},
+		"shows the code": {func(p string) string {
+			code := regexp.MustCompile(`name="code" value="([B-Z]{4}-[B-Z]{4})"`).FindStringSubmatch(p)
+			if code == nil {
+				return p
+			}
+			return strings.ReplaceAll(p, "</section>", `<p class="code">`+code[1]+"</p></section>")
+		}, "gives the code away"},
 		"picked already": {func(p string) string { return strings.ReplaceAll(p, `name="picked"`, `name="picked" checked`) }, "gives the code away"},
 		"a loud Approve": {func(p string) string {
 			return strings.ReplaceAll(p, `value="approve"`, `value="approve" class="solid"`)

@@ -60,7 +60,11 @@ func (b *Browser) Do(r *http.Request) *Document {
 	if err != nil {
 		b.T.Fatal(err)
 	}
-	return &Document{T: b.T, Status: w.Code, Header: w.Header(), Text: string(text), Root: Parse(b.T, string(text))}
+	page := string(text)
+	if b.House.rewrite != nil {
+		page = b.House.rewrite(page)
+	}
+	return &Document{T: b.T, Status: w.Code, Header: w.Header(), Text: page, Root: Parse(b.T, page)}
 }
 
 // Parse reads a page.
