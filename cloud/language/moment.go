@@ -2,7 +2,7 @@ package language
 
 import (
 	"html/template"
-	"strconv"
+	"strings"
 	"time"
 )
 
@@ -93,7 +93,7 @@ func (l *Language) OnDay(t, now time.Time) Moment {
 
 // dated fills in a message about an instant with what it has a place for.
 func (l *Language) dated(key string, t time.Time) string {
-	return l.Text(key, "Day", t.Day(), "Month", l.Text("time.month.m"+strconv.Itoa(int(t.Month()))),
+	return l.Text(key, "Day", t.Day(), "Month", l.Text("time.month."+strings.ToLower(t.Month().String())),
 		"Year", t.Year()+l.habit.era, "Time", t.Format("15:04"))
 }
 
