@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/cardea-id/cardea/internal/command"
@@ -109,7 +110,7 @@ func load() string {
 // tell prints the figures beside their goals, and a line that sums them up.
 func tell(w io.Writer, alone, busy []figure) error {
 	missed := 0
-	summary := "idle:"
+	summary := []string{"idle:"}
 	fmt.Fprintf(w, "  %-30s %10s %16s %8s %16s\n", "", "left alone", "goal", "", "hears the cloud")
 	for i, f := range alone {
 		word := ""
@@ -121,10 +122,10 @@ func tell(w io.Writer, alone, busy []figure) error {
 		}
 		fmt.Fprintf(w, "  %-30s %10s %16s %8s %16s\n", f.what, f.text(f.value), f.goalText(), word, busy[i].text(busy[i].value))
 		if f.short != "" {
-			summary += " " + f.short + "=" + f.text(f.value)
+			summary = append(summary, f.short+"="+f.text(f.value))
 		}
 	}
-	fmt.Fprintf(w, "%s missed=%d load=%s\n", summary, missed, load())
+	fmt.Fprintf(w, "%s missed=%d load=%s\n", strings.Join(summary, " "), missed, load())
 	if missed > 0 {
 		return errMissed
 	}
