@@ -29,6 +29,7 @@ import (
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/agent/gate"
 	"github.com/cardea-id/cardea/agent/localapi"
+	"github.com/cardea-id/cardea/agent/notices"
 	"github.com/cardea-id/cardea/agent/page"
 	"github.com/cardea-id/cardea/agent/programs"
 	"github.com/cardea-id/cardea/agent/session"
@@ -146,7 +147,7 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 		log.Error("some programs are not known and will be refused", "err", err)
 	}
 	a.api = localapi.New(localapi.Config{
-		Registry: registry, DB: st.db, Device: st.key.ID(), Gate: a.gate, Pairer: a.session, Decider: a.syncer, Finder: a.syncer, Resetter: a, Machine: a, Pager: a, Log: log,
+		Registry: registry, DB: st.db, Device: st.key.ID(), Gate: a.gate, Pairer: a.session, Decider: a.syncer, Finder: a.syncer, Resetter: a, Machine: a, Pager: a, Noticer: notices.New(a.web), Log: log,
 	})
 	log.Info("agent", "device", st.key.ID(), "issuer", c.Issuer)
 	return a, nil

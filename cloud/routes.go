@@ -33,6 +33,7 @@ func (c *cloud) routes(pages, brand http.Handler) http.Handler {
 	mux.Handle("POST "+pathUp, c.hub.Up())
 	mux.Handle("POST "+pathLinks, web.Handle(c.log, c.join))
 	mux.HandleFunc("GET "+pathKeys, c.sendKeys)
+	mux.Handle("GET "+pathNotices, web.Handle(c.log, c.notice))
 	mux.Handle("/v1/", web.Handle(c.log, func(http.ResponseWriter, *http.Request) error { return errNotThere }))
 	c.handleHealth(mux)
 	mux.Handle("/", pages)

@@ -28,8 +28,12 @@ func (s *Server) decide(c *call) error {
 	}
 	answers := make([]client.Answer, len(queries))
 	for i, q := range queries {
-		answers[i] = answerTo(q, s.answer(link, ok && link == active, q), generation)
+		a := s.answer(link, ok && link == active, q)
+		answers[i] = answerTo(q, a, generation)
 		answers[i].Link = link
+		if req.Queries == nil {
+			s.used(c, link, q, a)
+		}
 	}
 	if req.Queries == nil {
 		return c.answer(answers[0])

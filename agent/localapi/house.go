@@ -100,3 +100,9 @@ type Pager interface {
 	// and closed; mine says what the program may ask about.
 	Page(program string, mine func(cardea.PurposeID) bool) (*os.File, error)
 }
+
+// A Noticer has what owners are shown: notices.ErrOffline while its cloud can not
+// be asked, notices.ErrNone if that has none.
+type Noticer interface {
+	Notice(ctx context.Context, issuer string, key cardea.Key, version uint32, lang string) (client.Notice, error)
+}

@@ -43,6 +43,7 @@ type house struct {
 	pairing    client.Pairing
 	tokenErr   error
 	proofErr   error
+	noticeErr  error
 	fetching   func()   // while a token is fetched
 	broken     error    // what every decision fails with
 	done       []string // what was decided
@@ -154,7 +155,7 @@ func (h *house) serve(t testing.TB, registry *programs.Registry) {
 	}
 	os.Chmod(h.socket, 0o666)
 	server := localapi.New(localapi.Config{
-		Registry: registry, DB: h.db, Device: deviceID, Gate: h, Pairer: h, Decider: h, Resetter: h, Machine: machine{}, Pager: h, Finder: &h.finder,
+		Registry: registry, DB: h.db, Device: deviceID, Gate: h, Pairer: h, Decider: h, Resetter: h, Machine: machine{}, Pager: h, Noticer: h, Finder: &h.finder,
 		Log: slog.New(slog.NewTextHandler(&locked{h: h}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	h.server = server
@@ -323,6 +324,15 @@ func (h *house) Prove(_ context.Context, t pairing.Tokens, audience string, r cl
 		return "", h.proofErr
 	}
 	return pairing.Secret(fmt.Sprintf("%s %s %s with %s at %s", r.Method, r.URL, r.Nonce, t.AccessToken.Reveal(), audience)), nil
+}
+
+// Noticer.
+
+func (h *house) Notice(_ context.Context, issuer string, key cardea.Key, version uint32, lang string) (client.Notice, error) {
+	return client.Notice{
+		Key: key, Version: version, Language: lang, Notice: cardea.Hash{7}, Class: cardea.ClassA, Title: "Voice", Question: "Keep it?",
+		Data: []string{"voice"}, Recipients: []cardea.Recipient{{Name: issuer, Relation: cardea.RelationOwn, Country: "DE"}}, Countries: []string{"DE"},
+	}, h.noticeErr
 }
 
 // Decider.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/agent/notices"
 	"github.com/cardea-id/cardea/agent/session"
 	"github.com/cardea-id/cardea/agent/syncer"
 	"github.com/cardea-id/cardea/internal/openapi"
@@ -133,6 +134,9 @@ func everythingRefuses(t *testing.T, contract *openapi.Contract) {
 }
 
 const (
+	promptCode = "/v1/prompt/qr.png?key=voice/use"
+	notice     = "/v1/notice?key=voice/use"
+
 	yes    = `{"key":"recommendations/use","reach":"everyone"}`
 	no     = `{"key":"voice/use"}`
 	set    = `{"key":"voice_speed","value":22}`
@@ -160,6 +164,13 @@ var particular = slices.Concat(
 		"POST /v1/consents/withdraw "+absent, `PUT /v1/preferences {"key":"color","value":1}`),
 	every(404, gone, "POST /v1/consents/allow "+yes),
 	every(429, func(h *house) { h.server.Crowd(os.Getuid()) }, "POST /v1/pair {}", `POST /v1/pair/confirm {"presses":3}`, `POST /v1/token {"audience":"a"}`, "GET /v1/watch"),
+	every(409, guest, "POST /v1/prompt "+no, "GET "+promptCode, "GET "+notice),
+	every(404, nil, `POST /v1/prompt {"key":"none/use"}`, "GET /v1/prompt/qr.png?key=none/use", "GET /v1/notice?key=none/use"),
+	every(500, func(h *house) { h.db.Close() }, "POST /v1/prompt "+no, "GET "+promptCode, "GET "+notice),
+	every(503, damaged, "POST /v1/prompt "+no, "GET "+promptCode, "GET "+notice),
+	every(503, func(h *house) { h.noticeErr = notices.ErrOffline }, "GET "+notice),
+	every(404, func(h *house) { h.noticeErr = notices.ErrNone }, "GET "+notice),
+	every(429, func(h *house) { h.server.Crowd(os.Getuid()) }, "GET "+notice),
 	every(404, fixed, "POST /v1/reset {}", `POST /v1/pair {"for":"new_owner"}`),
 	every(500, func(h *house) { h.tokenErr = errors.New("the disk is full") }, `POST /v1/token {"audience":"a"}`),
 	every(503, func(h *house) { h.tokenErr = session.ErrOffline }, `POST /v1/token {"audience":"a"}`),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -119,17 +120,25 @@ func (s *Server) qrPNG(c *call) error { return s.picture(c, defaultPixels, "imag
 // qrSVG needs no size: whatever shows the drawing has one.
 func (s *Server) qrSVG(c *call) error { return s.picture(c, 0, "image/svg+xml", qr.SVG) }
 
-func (s *Server) picture(c *call, px int, media string, draw func(uri string, px int) ([]byte, error)) error {
+// A drawing puts an address into a code.
+type drawing func(uri string, px int) ([]byte, error)
+
+func (s *Server) picture(c *call, px int, media string, draw drawing) error {
 	q, err := c.query("px")
 	if err != nil {
 		return err
 	}
+	return c.draw(q, px, media, s.codeURI, draw)
+}
+
+// draw answers a code, so many pixels a side as the query wants.
+func (c *call) draw(q url.Values, px int, media string, find func() (uri string, err error), draw drawing) (err error) {
 	if text := q.Get("px"); text != "" {
 		if px, err = strconv.Atoi(text); err != nil || px < minPixels || px > maxPixels {
 			return invalid("px: a number of pixels from %d to %d", minPixels, maxPixels)
 		}
 	}
-	uri, err := s.codeURI()
+	uri, err := find()
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,9 @@ const head = `{"era":1,"seq":9,"hash":"09000000000000000000000000000000000000000
 // entitlement it needs and the list of the program's file it looks at.
 func calls(h *house) []struct{ method, path, body, need, list string } {
 	notice := strings.Repeat("ab", 32)
+	for _, program := range []string{"p", "everything"} {
+		h.server.Use(program, h.link, "voice/use")
+	}
 	return []struct{ method, path, body, need, list string }{
 		{"GET", "/v1/whoami", "", "", ""},
 		{"GET", "/v1/status", "", "", ""},
@@ -75,6 +78,9 @@ func calls(h *house) []struct{ method, path, body, need, list string } {
 		{"POST", "/v1/decide", `{"queries":[{"key":"recommendations/use"},{"key":"voice/use"}]}`, "decide", "purposes"},
 		{"GET", "/v1/page", "", "decide", ""},
 		{"GET", "/v1/consents", "", "consent.read", ""},
+		{"POST", "/v1/prompt", `{"key":"voice/use"}`, "consent.write", "purposes"},
+		{"GET", "/v1/prompt/qr.png?key=voice/use&px=200", "", "consent.write", "purposes"},
+		{"GET", "/v1/notice?key=voice/use&lang=de", "", "consent.read", "purposes"},
 		{"POST", "/v1/consents/withdraw", `{"key":"voice/use"}`, "consent.write", "purposes"},
 		{"POST", "/v1/consents/allow", `{"key":"voice/use","version":1,"notice":"` + notice + `","head":` + head + `}`, "consent.write", "purposes"},
 		{"GET", "/v1/preferences", "", "prefs", ""},
@@ -132,7 +138,7 @@ func TestEveryCallKeepsToItsLists(t *testing.T) {
 	if acts := h.acts(); len(acts) != 0 {
 		t.Errorf("done all the same: %q", acts)
 	}
-	if log := h.logged(); strings.Count(log, "allowed=false") != 5 {
+	if log := h.logged(); strings.Count(log, "allowed=false") != 8 {
 		t.Errorf("the refusals are not in the audit:\n%s", log)
 	}
 }
@@ -196,6 +202,16 @@ func TestBadRequests(t *testing.T) {
 		{"no code waits", "GET", "/v1/pair/qr.txt", "", 409, "no_pairing"},
 		{"no code waits", "GET", "/v1/pair/qr.svg", "", 409, "no_pairing"},
 		{"no code waits", "GET", "/v1/pair/spoken", "", 409, "no_pairing"},
+		{"a prompt for no key", "POST", "/v1/prompt", `{}`, 400, "invalid_request"},
+		{"a prompt for what is not asked", "POST", "/v1/prompt", `{"key":"none/use"}`, 404, "unknown_key"},
+		{"a prompt that nobody used", "POST", "/v1/prompt", `{"key":"voice/use"}`, 409, "not_used"},
+		{"a prompt for what is given", "POST", "/v1/prompt", `{"key":"recommendations/use"}`, 409, "no_question"},
+		{"a prompt by one who has left", "POST", "/v1/prompt", `{"key":"voice/use","link":"AAAAAAAAAAAAAAAAAAAAAQ"}`, 409, "switched"},
+		{"a code of no key", "GET", "/v1/prompt/qr.png", "", 400, "invalid_request"},
+		{"a code that is too small", "GET", "/v1/prompt/qr.png?key=voice/use&px=1", "", 400, "invalid_request"},
+		{"a notice of no key", "GET", "/v1/notice?lang=de", "", 400, "invalid_request"},
+		{"a notice of what is not asked", "GET", "/v1/notice?key=none/use", "", 404, "unknown_key"},
+		{"a notice with more", "GET", "/v1/notice?key=voice/use&version=1", "", 400, "invalid_request"},
 		{"a size out of bounds", "GET", "/v1/pair/qr.svg?px=1", "", 400, "invalid_request"},
 		{"no audience", "POST", "/v1/token", `{}`, 400, "invalid_request"},
 		{"a wait that can not be met", "POST", "/v1/token", `{"audience":"a","min_valid":3600}`, 400, "invalid_request"},
@@ -273,7 +289,7 @@ func FuzzRequests(f *testing.F) {
 	f.Fuzz(func(t *testing.T, n uint8, body string) {
 		c := with[int(n)%len(with)]
 		status, answer := h.send(t, c.method, c.path, body+" ")
-		if !slices.Contains([]int{200, 400, 404, 413}, status) {
+		if !slices.Contains([]int{200, 400, 404, 409, 413}, status) {
 			t.Fatalf("%s %q: %d %s", c.path, body, status, answer)
 		}
 		if !json.Valid([]byte(answer)) {

@@ -40,6 +40,8 @@ type Config struct {
 	Pager Pager
 	// Finder says when the device is to show itself. Nil: never.
 	Finder Finder
+	// Noticer has the texts of purposes. Nil: there are none.
+	Noticer Noticer
 	// Resetter empties the device. Nil: it can not be reset from here.
 	Resetter Resetter
 	// Machine is looked at when somebody asks how the agent is. Nil: it is not.
@@ -54,12 +56,13 @@ type Server struct {
 	Config
 	log     *slog.Logger
 	crowd   *crowd
+	prompts *prompts
 	handler http.Handler
 }
 
 // New makes a server.
 func New(c Config) *Server {
-	s := &Server{Config: c, log: c.Log, crowd: newCrowd()}
+	s := &Server{Config: c, log: c.Log, crowd: newCrowd(), prompts: newPrompts()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/agent/notices"
 	"github.com/cardea-id/cardea/agent/session"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/pairing"
@@ -100,6 +101,10 @@ func unreachable(err error) error {
 		return web.Errorf(http.StatusForbidden, word(refusal.Code), "the server refused: %s", refusal.Error())
 	case refused, errors.Is(err, session.ErrOffline), errors.Is(err, session.ErrClosed), errors.Is(err, context.DeadlineExceeded):
 		return web.Errorf(http.StatusServiceUnavailable, "offline", "the server can not be reached now: try again later")
+	case errors.Is(err, notices.ErrOffline):
+		return web.Errorf(http.StatusServiceUnavailable, "offline", "%v: show the owner the prompt's uri, or try again later", notices.ErrOffline)
+	case errors.Is(err, notices.ErrNone):
+		return web.Errorf(http.StatusNotFound, "not_found", "%v: show the owner the prompt's uri", notices.ErrNone)
 	case errors.Is(err, session.ErrAudience):
 		return web.Errorf(http.StatusForbidden, "invalid_target", "%v: ask who runs it to allow it", session.ErrAudience)
 	case errors.Is(err, session.ErrRequest):

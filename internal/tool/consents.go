@@ -157,7 +157,7 @@ func (c *call) shown(ctx context.Context, g client.Grant, notice string) (client
 		return g, nil
 	}
 	if err := g.Notice.UnmarshalText([]byte(strings.TrimSpace(notice))); err != nil || g.Notice.IsZero() {
-		return g, usagef("--notice is the hash of what the owner was shown: 64 hexadecimal digits")
+		return g, usagef("--notice is the hash of what the owner was shown: 64 hexadecimal digits, as cardea notice has it")
 	}
 	held, err := c.agent.Consents(ctx)
 	if err != nil {
