@@ -26,6 +26,7 @@ import (
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/metrics"
 	"github.com/cardea-id/cardea/cloud/portal"
+	"github.com/cardea-id/cardea/cloud/portal/desk"
 	"github.com/cardea-id/cardea/cloud/token"
 	"github.com/cardea-id/cardea/pairing/issuer"
 	"github.com/cardea-id/cardea/store/accountdb"
@@ -47,6 +48,8 @@ type cloud struct {
 	door   *listener    // of HTTP
 	listen net.Listener // the door, behind TLS if there is a certificate
 
+	live *desk.Live // the pages that are looked at
+
 	health  *health.Health
 	metrics *metrics.Metrics
 	operate *listener     // nil: nobody asks
@@ -66,7 +69,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	cloud := &cloud{config: c, log: log, metrics: metrics.New(), ending: make(chan struct{})}
+	cloud := &cloud{config: c, log: log, metrics: metrics.New(), live: new(desk.Live), ending: make(chan struct{})}
 	defer cloud.close()
 	if err := cloud.open(ctx); err != nil {
 		return err
@@ -166,7 +169,7 @@ func (c *cloud) openHub(ctx context.Context) error {
 	c.hub = hub.New(hub.Config{
 		DB: c.db, Ledger: c.ledger, Pipe: c.broker, Signer: c.keys.Statement, KeyList: c.keys.KeyList, Root: c.keys.RootPublic(), Stated: c.keys.Stated,
 		UpURL: c.config.Issuer + pathUp, BrokerURL: c.config.MQTTURL, Clock: c.inTime, Log: c.log,
-		Handled: c.handled, Swept: c.swept,
+		Handled: c.handled, Swept: c.swept, Changed: c.changed,
 	})
 	ctx = context.WithoutCancel(ctx) // until the broker is closed
 	return c.broker.OnUp(func(device cardea.DeviceID, sealed []byte) { c.up(ctx, device, sealed) })
@@ -214,6 +217,7 @@ func (c *cloud) openHTTP(ctx context.Context) error {
 	pages, err := portal.New(portal.Config{
 		Issuer: c.config.Issuer, Brand: c.config.Brand, Accounts: c.db, Ledger: c.ledger, Devices: c.hub,
 		Pairings: c.issuer, Labels: c.issuer, Providers: providers, Address: c.address, Log: c.log,
+		Receipts: c.receipts(), Live: c.live, Clock: c.inTime,
 	})
 	if err != nil {
 		return err
@@ -222,7 +226,7 @@ func (c *cloud) openHTTP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	brand := admin.Handler(admin.Config{Ledger: c.ledger, Devices: c.hub, Keys: keys, Decided: c.decided, Ending: c.ending, Log: c.log})
+	brand := admin.Handler(admin.Config{Ledger: c.ledger, Devices: c.hub, Receipts: c.receipts(), Keys: keys, Decided: c.decided, Ending: c.ending, Log: c.log})
 	if c.door, err = listen(ctx, c.config.Listen); err != nil {
 		return fmt.Errorf("listen: %w: free the port or set another listen address", err)
 	}

@@ -22,6 +22,7 @@ import (
 const (
 	toldDecided = "decided" // the hash of a code whose grant changed
 	toldKeys    = "keys"    // a key was rotated, or a list published
+	toldChanged = "changed" // by its stream: what there is to see of an account
 
 	// lookEvery is how late a cloud may notice what it was not told.
 	lookEvery = 2 * time.Second
@@ -111,6 +112,9 @@ func (c *cloud) listenToOthers(ctx context.Context) error {
 		}
 	})
 	if err != nil {
+		return err
+	}
+	if err := c.broker.OnTold(toldChanged, c.onChanged); err != nil {
 		return err
 	}
 	return c.broker.OnTold(toldKeys, func([]byte) {

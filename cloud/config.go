@@ -103,6 +103,10 @@ type Config struct {
 	// Brand is the name the owner's pages speak under. Default "Cardea".
 	Brand string `toml:"brand"`
 
+	// Controller is the company that answers for what is done with owners' data: it
+	// stands in their receipts. Default: the brand's name, and "not stated".
+	Controller Controller `toml:"controller"`
+
 	// CodeLife is how long a pairing's code can be answered. A shorter one leaves
 	// less time to who sends codes to others, and to those who type slowly.
 	// Default "10m".

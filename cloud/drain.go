@@ -82,6 +82,7 @@ func (c *cloud) drain(served <-chan struct{}) error {
 	time.Sleep(c.config.DrainWait)
 	c.issuer.Close()
 	close(c.ending)
+	c.live.Close()
 	return c.shut(c.door, c.http, served)
 }
 

@@ -115,7 +115,7 @@ func TestHeadersOnEveryRoute(t *testing.T) {
 				what := fmt.Sprintf("%s %s by %s (%d)", method, path, who, answer.StatusCode)
 				checkAnswer(t, what, answer.Header)
 				kept := answer.Header.Get("Cache-Control")
-				everybodys := strings.HasPrefix(path, "/assets/") || path == "/v1/keys"
+				everybodys := strings.HasPrefix(path, "/assets/") || slices.Contains([]string{"/v1/keys", "/receipts/keys", "/.well-known/gpc.json"}, path)
 				if kept != "no-store" && !everybodys || kept == "" {
 					t.Errorf("%s: Cache-Control is %q", what, kept)
 				}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/cloud/receipt"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/store/accountdb"
@@ -29,6 +30,8 @@ func (c *cloud) routes(pages, brand http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/oauth/", c.issuer)
 	mux.Handle("/.well-known/", c.issuer)
+	mux.HandleFunc("GET /.well-known/gpc.json", sendGPC)
+	mux.HandleFunc("GET "+receipt.PathKeys, c.sendReceiptKeys)
 	mux.Handle("/admin/v1/", brand)
 	mux.Handle("POST "+pathUp, c.hub.Up())
 	mux.Handle("POST "+pathLinks, web.Handle(c.log, c.join))

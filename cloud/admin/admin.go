@@ -1,7 +1,8 @@
 // Package admin is the API of the brand that runs the cloud: load the
 // catalogue, stop something for a customer, read and set preferences, see how far
-// a change has come, follow all changes, and ask "may I?" and "may I write?" on
-// the brand's own servers.
+// a change has come, follow all changes, see what stood at any instant with the
+// receipt of each decision, and ask "may I?" and "may I write?" on the brand's own
+// servers.
 //
 // Nothing here can grant. The API takes denials, and preferences unless they
 // would take back the protective value of a privacy preference: who may do
@@ -32,9 +33,10 @@ type DeviceLister interface {
 
 // Config is what the API works with.
 type Config struct {
-	Ledger  *ledger.Ledger
-	Devices DeviceLister
-	Keys    []Key
+	Ledger   *ledger.Ledger
+	Devices  DeviceLister
+	Receipts Receipts
+	Keys     []Key
 	// Decided is told each answer to "may I?". Nil: nobody counts.
 	Decided func(cardea.Answer)
 	// Ending is closed when the cloud is about to end: held requests are then
@@ -73,6 +75,8 @@ func (a *api) calls() map[string]handler {
 		"GET /admin/v1/accounts/{subject}/propagation":  a.propagation,
 
 		"POST /admin/v1/accounts/{subject}/communication/check": a.maySend,
+		"GET /admin/v1/accounts/{subject}/consents":             a.consents,
+		"GET /admin/v1/accounts/{subject}/receipts/{seq}":       a.receipt,
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/cardea-id/cardea/cloud/catalogue"
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/ledger"
+	"github.com/cardea-id/cardea/cloud/receipt"
 	"github.com/cardea-id/cardea/internal/jose"
 	"github.com/cardea-id/cardea/internal/openapi"
 	"github.com/cardea-id/cardea/store/accountdb"
@@ -79,7 +80,8 @@ func newWorldUnder(t *testing.T, contract *openapi.Contract) *world {
 	w.account = w.newAccount()
 	w.device = w.join(h)
 	srv := httptest.NewServer(w.contract.Watch(admin.Handler(admin.Config{
-		Ledger: w.ledger, Devices: h, Log: slog.New(slog.DiscardHandler),
+		Receipts: &receipt.Maker{Ledger: w.ledger, Issuer: "https://id.example.com", Signer: signer.Signer},
+		Ledger:   w.ledger, Devices: h, Log: slog.New(slog.DiscardHandler),
 		Keys: []admin.Key{{Name: "other", SHA256: sha256.Sum256([]byte("other"))}, {Name: "shop", SHA256: sha256.Sum256([]byte(brandKey))}},
 	}), func(err error) { t.Errorf("against openapi.yaml: %v", err) }))
 	t.Cleanup(srv.Close)

@@ -63,12 +63,16 @@ func everyAnswer(t *testing.T, contract *openapi.Contract) {
 		{call: "POST /admin/v1/accounts/{subject}/communication/check", media: inJSON, body: `{"channel":"email","topic":"offers","last":1700000000000}`},
 		{call: "POST /admin/v1/accounts/{subject}/decide", media: inJSON, body: `{"key":"recommendations/use"}`},
 		{call: "GET /admin/v1/accounts/{subject}/propagation"},
+		{call: "GET /admin/v1/accounts/{subject}/consents"},
+		{call: "GET /admin/v1/accounts/{subject}/receipts/{denial}"},
 	} {
 		c.status = http.StatusOK
 		w.expect(c)
 		w.refuses(c)
 	}
 	w.expect(exchange{status: 400, call: "GET /admin/v1/changes?wait=21"})
+	w.expect(exchange{status: 400, call: "GET /admin/v1/accounts/{subject}/consents?at=yesterday"})
+	w.expect(exchange{status: 404, call: "GET /admin/v1/accounts/{subject}/receipts/99"})
 	w.expect(exchange{status: 403, call: "POST /admin/v1/accounts/{subject}/preferences", media: inJSON, body: `{"key":"ads_personalised","value":true}`})
 	w.expect(exchange{status: 409, call: "POST /admin/v1/accounts/{subject}/preferences", media: inJSON,
 		body: `{"key":"voice_speed","value":99,"base":{"era":1,"seq":999,"hash":""}}`})
@@ -111,7 +115,7 @@ func (w *world) refuses(good exchange) {
 func (w *world) expect(c exchange) {
 	w.Helper()
 	method, path, _ := strings.Cut(c.call, " ")
-	fill := strings.NewReplacer("{subject}", w.account.Subject, "{device}", string(w.device))
+	fill := strings.NewReplacer("{subject}", w.account.Subject, "{device}", string(w.device), "{denial}", "2")
 	r, err := http.NewRequestWithContext(w.Context(), method, w.url+fill.Replace(path), bytes.NewReader([]byte(fill.Replace(c.body))))
 	if err != nil {
 		w.Fatal(err)

@@ -64,6 +64,10 @@ type Config struct {
 	// counts.
 	Handled func(Result)
 	Swept   func(Sweep)
+	// Changed is told of an account of which Devices may say something else by
+	// now: it decided something, or a device reported something new. Nil: nobody
+	// looks.
+	Changed func(cardea.AccountID)
 	Log     *slog.Logger
 }
 
@@ -113,6 +117,13 @@ func (h *Hub) Wake(account cardea.AccountID) {
 	select {
 	case h.kick <- struct{}{}:
 	default:
+	}
+	h.changed(account)
+}
+
+func (h *Hub) changed(account cardea.AccountID) {
+	if h.Changed != nil {
+		h.Changed(account)
 	}
 }
 

@@ -59,8 +59,11 @@ func (h *Hub) handle(ctx context.Context, sealed []byte) ([]byte, error) {
 		h.Log.WarnContext(ctx, "what the database had forgotten is denied on the device", "link", id, "decisions", done.recovered)
 	}
 	h.note(done.answer)
-	if done.changed { // other devices hear of what was decided
+	switch {
+	case done.changed: // other devices hear of what was decided
 		h.Ledger.Committed(done.link.Account)
+	case done.moved:
+		h.changed(done.link.Account)
 	}
 	return h.seal(done.answer)
 }
@@ -94,6 +97,7 @@ func (h *Hub) open(ctx context.Context, id cardea.LinkID, sealed []byte) (up car
 type taken struct {
 	link    accountdb.Link
 	changed bool // the ledger has grown
+	moved   bool // the device has come to something else
 	answer  outgoing
 
 	asked     bool // the report knows more than the cloud, and is asked for it
@@ -155,6 +159,7 @@ func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
 				return err
 			}
 		}
+		t.moved = link.Have != before.Have || link.State != before.State || link.Forked != before.Forked || link.LastSeen != before.LastSeen
 		t.link = link
 		t.answer, err = h.answer(tx, link, up)
 		if t.asked {

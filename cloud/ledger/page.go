@@ -120,6 +120,28 @@ func (l *Ledger) page(tx *accountdb.Tx, account cardea.AccountID, language strin
 	return page, nil
 }
 
+// Purpose is a version of a purpose, the current one or a former.
+func (l *Ledger) Purpose(id cardea.PurposeID, version uint32) (cardea.Purpose, bool) {
+	cat, _ := l.Catalogue.Current()
+	return cat.VersionOf(id, version)
+}
+
+// Notice is a version of a purpose as it was or is asked, in one language; ok is
+// false if there never was such a text.
+func (l *Ledger) Notice(purpose cardea.PurposeID, version uint32, language string) (c Choice, ok bool) {
+	cat, _ := l.Catalogue.Current()
+	p, ok := cat.VersionOf(purpose, version)
+	if !ok {
+		return c, false
+	}
+	text, ok := p.Texts[language]
+	c = Choice{Purpose: p, Text: text, Notice: p.Notice(language)}
+	for _, key := range p.Keys() {
+		c.Facets = append(c.Facets, FacetChoice{Key: key, Question: text.Facets[key.Facet()]})
+	}
+	return c, ok
+}
+
 // signals says of the keys that a browser's signal is about how they stand to it.
 func (p *Page) signals(tx *accountdb.Tx, account cardea.AccountID) error {
 	for _, c := range p.Choices {

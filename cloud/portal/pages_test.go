@@ -33,9 +33,18 @@ func everyPage(t *testing.T) map[string]*portaltest.Document {
 		"consents": "/consents", "devices": "/devices", "history": "/history", "account": "/account", "type a code": "/pair", "pair": "/pair?code=WDJB-MJHT",
 		"bad code": "/pair?code=hello", "wrong code": "/pair?code=WWWWWWWW", "approved": "/pair/approved?grant=the-grant",
 		"declined": "/pair/declined", "unlink": "/devices/unlink?link=" + h.Devices.Get()[0].Link.String(),
-		"unlink nothing": "/devices/unlink?link=x",
+		"unlink nothing": "/devices/unlink?link=x", "no receipt": "/history/receipt?entry=99",
+		"notice": "/notices/recommendations/1/en", "no notice": "/notices/recommendations/9/en",
 	} {
 		pages[name] = owner.Get(path)
+	}
+	for li := range pages["history"].All("a") {
+		if portaltest.TextOf(li) == "Receipt" {
+			pages["receipt"] = owner.Get(portaltest.Attr(li, "href"))
+		}
+	}
+	if pages["receipt"] == nil {
+		t.Error("no decision has a receipt")
 	}
 	for link := range h.Devices.Losses {
 		pages["lost"] = owner.Get("/devices/lost?link=" + link.String())

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"time"
 
 	"github.com/cardea-id/cardea/cloud/portal/choices"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
@@ -45,6 +46,14 @@ type Config struct {
 	// Providers are where owners can sign in with an account they have.
 	Providers []*provider.Provider
 
+	// Receipts makes the receipts of decisions.
+	Receipts choices.Receipts
+	// Live tells open pages that something has changed. Nil: nobody does.
+	Live *desk.Live
+	// Clock says whether something may be recorded at a moment, and why not. Nil:
+	// always.
+	Clock func(time.Time) error
+
 	// Address is where a request comes from. It limits guesses, and tells
 	// whether a device is on the owner's network. Nil: the connection's other
 	// end, which behind a proxy is the proxy.
@@ -70,11 +79,15 @@ func New(c Config) (*Portal, error) {
 		return nil, fmt.Errorf("portal: %q is no address such as https://id.example.com", c.Issuer)
 	}
 	d := desk.New(u, c.Brand, c.Accounts, c.Address, c.Log)
+	d.Clock = c.Clock
+	if c.Live != nil {
+		d.Live = c.Live
+	}
 	p := &Portal{
 		Desk:    d,
 		Entry:   entry.New(d, c.Accounts, c.Providers),
 		Pairs:   pairs.New(d, c.Pairings, c.Labels, c.Devices),
-		Choices: choices.New(d, c.Ledger, c.Devices),
+		Choices: choices.New(d, c.Ledger, c.Devices, c.Receipts),
 		Devices: devices.New(d, c.Devices, c.Pairings, c.Ledger),
 	}
 	p.handler, err = p.routes(u.Scheme + "://" + u.Host)
@@ -90,6 +103,7 @@ func (p *Portal) routes(origin string) (http.Handler, error) {
 	mux.Handle("GET /{$}", http.RedirectHandler(desk.Home, http.StatusSeeOther))
 	mux.HandleFunc("GET /assets/{name}", desk.Asset)
 	mux.HandleFunc("POST /language", p.Desk.ChooseLanguage)
+	mux.HandleFunc("GET /live", p.Desk.Stream)
 	p.Entry.Routes(mux)
 	p.Pairs.Routes(mux)
 	p.Choices.Routes(mux)

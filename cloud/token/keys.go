@@ -204,12 +204,22 @@ func (k *Keys) JWKS() json.RawMessage {
 		keys = append(keys, k.previous)
 	}
 	k.mu.RUnlock()
+	public := make([]*ecdsa.PublicKey, len(keys))
+	for i, key := range keys {
+		public[i] = key.Public()
+	}
+	return webKeys(public)
+}
+
+// webKeys writes public keys as a JSON Web Key Set, each with its thumbprint as
+// "kid".
+func webKeys(keys []*ecdsa.PublicKey) json.RawMessage {
 	set := struct {
 		Keys []map[string]any `json:"keys"`
 	}{}
 	for _, key := range keys {
-		members := map[string]any{"kid": key.kid, "use": "sig", "alg": "ES256"}
-		if err := json.Unmarshal(jose.JWK(key.Public()), &members); err != nil {
+		members := map[string]any{"kid": jose.Thumbprint(key), "use": "sig", "alg": "ES256"}
+		if err := json.Unmarshal(jose.JWK(key), &members); err != nil {
 			panic("token: our own JWK: " + err.Error())
 		}
 		set.Keys = append(set.Keys, members)

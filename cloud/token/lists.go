@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -104,6 +105,22 @@ func (k *Keys) Stated(kid string) (*ecdsa.PublicKey, bool) {
 	defer k.mu.RUnlock()
 	pub, ok := k.past[kid]
 	return pub, ok
+}
+
+// StatedJWKS is every statement key there ever was as a JSON Web Key Set, the
+// current one first: with them whoever holds a receipt of ours checks it, however
+// old it is.
+func (k *Keys) StatedJWKS() json.RawMessage {
+	k.mu.RLock()
+	current := jose.Thumbprint(k.statement.Public())
+	keys := []*ecdsa.PublicKey{k.past[current]}
+	for _, kid := range slices.Sorted(maps.Keys(k.past)) {
+		if kid != current {
+			keys = append(keys, k.past[kid])
+		}
+	}
+	k.mu.RUnlock()
+	return webKeys(keys)
 }
 
 // Publish makes sure that the newest list is the newest there ever was, names

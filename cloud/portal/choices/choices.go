@@ -13,6 +13,8 @@ import (
 
 // Choices are the page of consents and preferences.
 type choices struct {
+	Signal      bool // the browser asks not to sell or share
+	Sells       bool // and something here is about that
 	Conflicts   []conflict
 	Progress    progress
 	Purposes    []purpose
@@ -45,6 +47,10 @@ type purpose struct {
 	Reach                              string // what happens where a device cannot reach us
 	Basis                              string
 	Gated                              bool // whether it is asked at all
+	Stays                              bool // on the device
+	Shared                             int  // with so many other companies
+	Sold                               bool
+	Advertising                        bool // across companies
 	Change                             *change
 	Facets                             []facet
 }
@@ -67,7 +73,10 @@ type facet struct {
 	Effect   *effect
 	OffOn    []place
 	OnlyOn   []place
-	DeniedOn []string // names of devices whose owner denies it for all
+	DeniedOn []string    // names of devices whose owner denies it for all
+	To       []recipient // whom a yes lets have the data, where that is asked apart
+	Refused  bool        // by a browser that asks not to sell
+	InSpite  bool        // allowed though a browser asks not to
 	ask
 }
 
@@ -79,6 +88,7 @@ type ask struct {
 	Notice  string
 	Base    string
 	Device  string // the scope, empty for everywhere
+	Signal  bool   // the page says that the browser asks not to sell this
 }
 
 // on is the same form for one device.
@@ -111,19 +121,21 @@ type conflict struct {
 
 func choicesOf(v desk.Visit, asked ledger.Page, devices []hub.Device, now time.Time) choices {
 	l := v.Language
-	c := choices{Progress: progressOf(l, devices, now)}
+	c := choices{Progress: progressOf(l, devices, now), Signal: v.Signal}
 	for _, choice := range asked.Choices {
 		p := purposeOf(l, choice)
 		p.Change = changeOf(l, choice, now)
 		for _, f := range choice.Facets {
 			seen := ask{
 				Form: v.Form(), Key: string(f.Key), Version: choice.Purpose.Version,
-				Notice: choice.Notice.String(), Base: desk.BaseText(asked.Head),
+				Notice: choice.Notice.String(), Base: desk.BaseText(asked.Head), Signal: v.Signal && f.Signal != nil,
 			}
+			c.Sells = c.Sells || f.Signal != nil
 			shown := facetOf(l, f, seen, now, effectOf(l, choice.Purpose, f, asked.Head, devices, now))
 			if shown.On && choice.FormerEnds != 0 && f.Standing.Version < seen.Version {
 				shown.State = "allowed_before"
 			}
+			shown.To = toOf(l, choice.Purpose, f.Key.Facet())
 			p.Facets = append(p.Facets, shown)
 			c.Conflicts = append(c.Conflicts, conflictsOf(choice.Text.Title, f, seen)...)
 		}
@@ -179,7 +191,12 @@ func purposeOf(l *language.Language, c ledger.Choice) purpose {
 	out.Data, out.Countries = language.Capital(l.List(data)), l.List(countries)
 	for _, r := range p.Recipients {
 		out.Recipients = append(out.Recipients, recipientOf(l, r))
+		out.Sold = out.Sold || r.Sold
+		if r.Relation == cardea.RelationThirdParty {
+			out.Shared++
+		}
 	}
+	out.Stays, out.Advertising = p.Class == cardea.ClassL, p.Advertising
 	if out.Gated {
 		out.Counts = l.Text("choices.counts", "Time", l.Span(p.Validity))
 	}
@@ -188,6 +205,17 @@ func purposeOf(l *language.Language, c ledger.Choice) purpose {
 
 func recipientOf(l *language.Language, r cardea.Recipient) recipient {
 	return recipient{Name: r.Name, What: l.Text("choices.relation." + string(r.Relation)), Sold: r.Sold, Country: l.Country(r.Country)}
+}
+
+// toOf are the companies that a question is about which asks for passing on or
+// selling: who they are must stand beside the buttons.
+func toOf(l *language.Language, p cardea.Purpose, f cardea.Facet) (to []recipient) {
+	for _, r := range p.Recipients {
+		if f == cardea.FacetThirdParty && r.Relation == cardea.RelationThirdParty || f == cardea.FacetSale && r.Sold {
+			to = append(to, recipientOf(l, r))
+		}
+	}
+	return to
 }
 
 // reachOf says in words how old a yes may be on a device.
@@ -208,6 +236,9 @@ func reachOf(l *language.Language, p cardea.Purpose) string {
 func facetOf(l *language.Language, f ledger.FacetChoice, seen ask, now time.Time, e *effect) facet {
 	out := facet{ID: desk.Anchor(f.Key), Question: f.Question, ask: seen, Effect: e}
 	out.On, out.State, out.Until = stateOf(l, f.Standing, now)
+	if f.Signal != nil {
+		out.Refused, out.InSpite = f.Signal.ByIt, out.On && f.Signal.InSpite
+	}
 	for _, off := range f.OffOn {
 		out.OffOn = append(out.OffOn, place{Name: off.Name, ask: seen.on(off.Device)})
 	}

@@ -1,14 +1,17 @@
 package choices
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
+	"github.com/cardea-id/cardea/store/accountdb"
 )
 
 // showConsents shows what is asked and what stands. After a decision it waits a
@@ -29,47 +32,82 @@ func (p *Room) showConsents(w http.ResponseWriter, r *http.Request, v desk.Visit
 // postConsent takes one decision on one key. It was made on the page whose head
 // the form carries, and is judged by what that page showed.
 func (p *Room) postConsent(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
-	d, scope, err := decisionOf(r)
+	said, err := decisionOf(r)
 	if err != nil {
 		return desk.ErrForeign
 	}
-	if _, err := p.ledger.Decide(r.Context(), v.Account, cardea.ChannelPortal, scope, d); err != nil {
+	if said.Act == cardea.ActGrant {
+		if err := p.mayWiden(r.Context(), v, said); err != nil {
+			return err
+		}
+	}
+	said.Assurance = new(v.Session.Assurance())
+	if _, err := p.ledger.Propose(r.Context(), v.Account, said); err != nil {
 		return rejected(err)
 	}
-	http.Redirect(w, r, desk.Home+"#"+desk.Anchor(d.Key), http.StatusSeeOther)
+	http.Redirect(w, r, desk.Home+"#"+desk.Anchor(said.Key), http.StatusSeeOther)
 	return nil
 }
 
-// decisionOf reads the form of one facet. Its event is new each time, never from
-// the form: an old page sent once more would otherwise pass for what it said
-// the first time, and a no would be lost.
-func decisionOf(r *http.Request) (d cardea.Decision, scope cardea.Scope, err error) {
-	d.Event = cardea.NewID[cardea.EventID]()
-	if d.Base, err = desk.ParseBase(r.PostFormValue("base")); err != nil {
-		return d, scope, err
+// mayWiden asks a session that is not sure enough of its owner to be surer, before
+// a yes. What is no yes to anything that is asked is left to the ledger.
+func (p *Room) mayWiden(ctx context.Context, v desk.Visit, said ledger.Proposal) error {
+	asked, ok := p.ledger.Purpose(said.Key.Purpose(), said.Version)
+	if !ok {
+		return nil
 	}
-	if d.Key, err = cardea.ParseKey(r.PostFormValue("key")); err != nil {
-		return d, scope, err
+	devices, err := p.devices.Devices(ctx, v.Account)
+	if err != nil {
+		return err
+	}
+	var paired time.Time // the oldest device that the yes reaches
+	for _, d := range devices {
+		reached := said.Scope.Device == d.Device || said.Scope.Everywhere() && asked.On(d.Kind)
+		if reached && d.State != hub.StateLeaving && (paired.IsZero() || d.Created.Before(paired)) {
+			paired = d.Created
+		}
+	}
+	return p.SureToWiden(v, asked.Class, paired, desk.Home)
+}
+
+// decisionOf reads the form of one facet, which decides one thing, and what its
+// page showed. Its event is new each time, never from the form: an old page sent
+// once more would otherwise pass for what it said the first time, and a no would
+// be lost.
+func decisionOf(r *http.Request) (said ledger.Proposal, err error) {
+	said.Channel, said.Event = cardea.ChannelPortal, cardea.NewID[cardea.EventID]()
+	if said.Base, err = desk.ParseBase(r.PostFormValue("base")); err != nil {
+		return said, err
+	}
+	if said.Key, err = cardea.ParseKey(r.PostFormValue("key")); err != nil {
+		return said, err
 	}
 	if device := r.PostFormValue("device"); device != "" {
-		if scope.Device, err = cardea.ParseDeviceID(device); err != nil {
-			return d, scope, err
+		if said.Scope.Device, err = cardea.ParseDeviceID(device); err != nil {
+			return said, err
 		}
 	}
+	shown, wrong := shownOf(r)
+	said.Shown = shown
 	switch r.PostFormValue("decision") {
 	case "allow":
-		d.Act = cardea.ActGrant
-		version, err := strconv.ParseUint(r.PostFormValue("version"), 10, 32)
-		if err != nil {
-			return d, scope, err
-		}
-		d.Version = uint32(version)
-		return d, scope, d.Notice.UnmarshalText([]byte(r.PostFormValue("notice")))
-	case "deny":
-		d.Act = cardea.ActDeny
-		return d, scope, nil
+		said.Act, said.Version, said.Notice = cardea.ActGrant, shown.Version, shown.Hash
+		return said, wrong
+	case "deny": // whatever was shown
+		said.Act = cardea.ActDeny
+		return said, nil
 	}
-	return d, scope, errors.New("neither yes nor no")
+	return said, errors.New("neither yes nor no")
+}
+
+// shownOf is what stood on the page of a form.
+func shownOf(r *http.Request) (shown accountdb.Notice, err error) {
+	version, err := strconv.ParseUint(r.PostFormValue("version"), 10, 32)
+	if err != nil {
+		return shown, err
+	}
+	shown.Version, shown.Signal = uint32(version), r.PostFormValue("signal") != ""
+	return shown, shown.Hash.UnmarshalText([]byte(r.PostFormValue("notice")))
 }
 
 // rejected says why a decision was not taken, if the ledger refused it.

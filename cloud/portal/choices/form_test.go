@@ -16,7 +16,7 @@ func FuzzDecision(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		r := httptest.NewRequest("POST", "/consents", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		d, scope, err := choices.DecisionOf(r)
+		d, err := choices.DecisionOf(r)
 		if err != nil {
 			return
 		}
@@ -26,8 +26,8 @@ func FuzzDecision(f *testing.F) {
 		if d.Act != cardea.ActGrant && d.Act != cardea.ActDeny {
 			t.Fatalf("%q does %q", body, d.Act)
 		}
-		if _, err := cardea.ParseDeviceID(string(scope.Device)); err != nil && !scope.Everywhere() {
-			t.Fatalf("%q on %q", body, scope.Device)
+		if _, err := cardea.ParseDeviceID(string(d.Scope.Device)); err != nil && !d.Scope.Everywhere() {
+			t.Fatalf("%q on %q", body, d.Scope.Device)
 		}
 	})
 }

@@ -30,6 +30,7 @@ type past struct {
 	When     language.Moment
 	Version  uint32
 	Text     *cardea.Text // as it was read, if it is known
+	Receipt  string       // where its receipt is; empty: it has none
 }
 
 type history struct {
@@ -69,6 +70,11 @@ func pastOf(l *language.Language, e ledger.Past, now time.Time) past {
 		out.How = l.Text("choices.how.device")
 	case cardea.ChannelBrand:
 		out.How = l.Text("choices.how.brand")
+	case cardea.ChannelGPC:
+		out.How = l.Text("choices.how.gpc")
+	}
+	if e.Title != "" && (e.Entry.Act == cardea.ActGrant || e.Entry.Act == cardea.ActDeny) {
+		out.Receipt = receiptPage + "?entry=" + strconv.FormatUint(e.Entry.Position.Seq, 10)
 	}
 	if out.On == "" && !e.Entry.Scope.Everywhere() {
 		out.Where = l.Text("choices.where.gone")

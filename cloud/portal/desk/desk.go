@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"time"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/store/accountdb"
@@ -33,6 +34,14 @@ type Desk struct {
 	// HTTPS: browsers reach the portal over TLS.
 	HTTPS bool
 
+	// Live tells open pages that something has changed.
+	Live *Live
+	// Refuse takes the word of an owner's browser that their data is not to be
+	// sold. Nil: nothing is.
+	Refuse func(context.Context, cardea.AccountID) error
+	// Clock says whether something may be recorded at a moment. Nil: always.
+	Clock func(time.Time) error
+
 	sessions Sessions
 	problems *Pages
 }
@@ -40,7 +49,7 @@ type Desk struct {
 // New makes a desk whose cookies are bound to TLS and host if browsers reach it
 // under an address with https. Brand, address and log may be left out.
 func New(issuer *url.URL, brand string, sessions Sessions, address func(*http.Request) netip.Addr, log *slog.Logger) *Desk {
-	d := &Desk{Brand: brand, Address: address, Log: log, HTTPS: issuer.Scheme == "https", sessions: sessions}
+	d := &Desk{Brand: brand, Address: address, Log: log, HTTPS: issuer.Scheme == "https", Live: new(Live), sessions: sessions}
 	if d.Brand == "" {
 		d.Brand = "Cardea"
 	}
@@ -86,6 +95,7 @@ func (d *Desk) Open(answer Page) http.Handler {
 func (d *Desk) Owner(answer Page) http.Handler {
 	return d.Open(func(w http.ResponseWriter, r *http.Request, v Visit) error {
 		if !v.Account.IsZero() {
+			d.hear(r, v)
 			return answer(w, r, v)
 		}
 		next := Home

@@ -5,8 +5,12 @@
 // What it promises:
 //
 //   - The pages work without JavaScript, load nothing from elsewhere, and carry
-//     no style or script of their own: one style sheet, and a content security
-//     policy under which nothing else could act. They are never cached.
+//     no style or script in themselves: one style sheet, scripts of our own from
+//     the same place, and a content security policy under which nothing else could
+//     act. They are never cached.
+//   - A page that is looked at is told when something of its owner's has changed,
+//     and nothing more. It ends with the session.
+//   - A browser that sends Sec-GPC: 1 is heard before the page is made.
 //   - Every change is a POST from one of these pages: it carries a token that
 //     only a page given to the same browser can know.
 //   - A session is 256 random bits that only the browser keeps; its hash is

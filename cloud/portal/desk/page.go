@@ -41,7 +41,7 @@ var frames = func() map[*language.Language]*template.Template {
 	all := map[*language.Language]*template.Template{}
 	for _, l := range language.All() {
 		all[l] = template.Must(template.New("layout").Funcs(template.FuncMap{"asset": assetPath, "capital": language.Capital}).Funcs(l.Funcs()).
-			ParseFS(pageFiles, "pages/layout.html", "pages/parts.html", "pages/icons.html"))
+			ParseFS(pageFiles, "pages/layout.html", "pages/parts.html", "pages/terms.html", "pages/icons.html"))
 	}
 	return all
 }()

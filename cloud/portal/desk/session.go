@@ -42,6 +42,7 @@ type Visit struct {
 	Email    string
 	Session  accountdb.Session  // how they are signed in; zero if nobody is
 	Language *language.Language // that its reader chose, or the browser asks for
+	Signal   bool               // the browser asks not to sell or share its owner's data (Sec-GPC)
 
 	secret []byte // what the browser keeps: of the session, or of the visitor
 	here   string // the address of the page, to come back to it
@@ -77,7 +78,7 @@ func (d *Desk) visit(r *http.Request) (Visit, error) {
 	if secret := d.cookie(r, sessionCookie); secret != nil {
 		s, err := d.sessions.Session(r.Context(), sha256.Sum256(secret))
 		if err == nil {
-			v.Account, v.Email, v.Session, v.secret = s.Account, s.Email, s, secret
+			v.Account, v.Email, v.Session, v.Signal, v.secret = s.Account, s.Email, s, asksNotToSell(r), secret
 			return v, nil
 		}
 		if !errors.Is(err, accountdb.ErrNotFound) {

@@ -19,6 +19,8 @@ import (
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/portal"
+	"github.com/cardea-id/cardea/cloud/receipt"
+	"github.com/cardea-id/cardea/internal/jose"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/pairing/issuer"
 	"github.com/cardea-id/cardea/store/accountdb"
@@ -60,6 +62,10 @@ func Open(t testing.TB, change ...func(*portal.Config)) *House {
 	c := portal.Config{
 		Issuer: "http://cardea.test", Brand: "Hearth",
 		Accounts: db, Ledger: h.Ledger, Devices: h.Devices, Pairings: h.Pairings,
+		Receipts: &receipt.Maker{
+			Ledger: h.Ledger, Issuer: "http://cardea.test", Signer: jose.GenerateKey().Signer,
+			Controller: receipt.Controller{Name: "Hearth Audio GmbH", Address: "Am Ofen 1, Berlin", Contact: "privacy@hearth.example"},
+		},
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	for _, f := range change {

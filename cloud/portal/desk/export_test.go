@@ -1,0 +1,4 @@
+package desk
+
+// MaxStreamsOfOne is how many streams one owner may have.
+const MaxStreamsOfOne = maxStreamsOfOne
