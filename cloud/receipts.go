@@ -45,14 +45,14 @@ func (c *cloud) receipts() *receipt.Maker {
 // sendReceiptKeys answers the keys that receipts are checked with.
 func (c *cloud) sendReceiptKeys(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/jwk-set+json") // RFC 7517, Section 8.5.2
-	w.Header().Set("Cache-Control", "public, max-age=3600")
+	w.Header().Set("Cache-Control", "no-cache")
 	w.Write(c.keys.StatedJWKS()) // whoever asked is gone if this fails
 }
 
 // sendGPC says that Sec-GPC is honoured (Global Privacy Control, Section 5.1).
 func sendGPC(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "public, max-age=86400")
+	w.Header().Set("Cache-Control", "no-cache")
 	w.Write([]byte(`{"gpc": true, "lastUpdate": "2026-11-22"}` + "\n"))
 }
 
