@@ -127,6 +127,9 @@ func (c *Catalogue) validatePurpose(p Purpose) error {
 	if err := validateRecipients(p.Recipients); err != nil {
 		return err
 	}
+	if err := c.validateFields(p); err != nil {
+		return err
+	}
 	for _, k := range p.Keys() {
 		if _, err := ParseKey(string(k)); err != nil {
 			return err

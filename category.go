@@ -27,6 +27,9 @@ type Category struct {
 	// DPV is the concept of the W3C's Data Privacy Vocabulary, with the prefix
 	// "dpv:" or that of its extension for personal data, "pd:".
 	DPV string `yaml:"dpv" json:"dpv"`
+	// Special: it is of the sorts that the GDPR's Article 9 protects, and leaves a
+	// device only with the facet "sensitive".
+	Special bool `yaml:"special" json:"special,omitempty"`
 }
 
 // Category finds what is registered of a purpose's data.

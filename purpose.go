@@ -163,10 +163,17 @@ type Purpose struct {
 	Validity   time.Duration `yaml:"validity" json:"validity"`   // after which a yes ends and is asked again
 	LegalBasis string        `yaml:"legal_basis" json:"legal_basis"`
 	Data       []string      `yaml:"data" json:"data"`
-	Recipients []Recipient   `yaml:"recipients" json:"recipients"`
-	Retention  string        `yaml:"retention" json:"retention"`
-	Countries  []string      `yaml:"countries" json:"countries"`
-	Facets     []Facet       `yaml:"facets" json:"facets"`
+
+	// Fields are what devices may collect for the purpose, and of which of its data
+	// each is. None: nothing. Hold is how long it may wait on a device when it can
+	// not be sent; 0 is MaxHold.
+	Fields map[string]string `yaml:"fields" json:"fields,omitempty"`
+	Hold   time.Duration     `yaml:"hold" json:"hold,omitempty"`
+
+	Recipients []Recipient `yaml:"recipients" json:"recipients"`
+	Retention  string      `yaml:"retention" json:"retention"`
+	Countries  []string    `yaml:"countries" json:"countries"`
+	Facets     []Facet     `yaml:"facets" json:"facets"`
 	// Advertising: it chooses what is advertised by what somebody does with other
 	// companies' things, or lets others do so.
 	Advertising bool `yaml:"advertising" json:"advertising,omitzero"`

@@ -87,6 +87,8 @@ type Body struct {
 	Consents    []Consent    `cbor:"2,keyasint" json:"consents"`
 	Preferences []Preference `cbor:"3,keyasint" json:"preferences"`
 	Orders      []Order      `cbor:"4,keyasint" json:"orders"`
+	// Collections are of the purposes whose use is given.
+	Collections []Collection `cbor:"5,keyasint,omitempty" json:"collections,omitempty"`
 }
 
 // A Nonce is new with every report, so that its answer proves to be one.
@@ -162,6 +164,9 @@ type Up struct {
 	// Loss: something that was stopped on the device may be lost, so it denies
 	// everything on this link until the owner has confirmed this very loss.
 	Loss LossID `cbor:"13,keyasint,omitzero"`
+	// Purged is what became of what was collected for the link and did not leave,
+	// where it is not what the cloud has been told already.
+	Purged *Purged `cbor:"14,keyasint,omitempty"`
 	// Done are orders that the device has done: those of the statement it holds,
 	// and in a link's last report the one that erased it.
 	Done []OrderID `cbor:"15,keyasint,omitempty"`

@@ -2,6 +2,7 @@ package cardea
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +85,7 @@ func (p Purpose) Differs(former Purpose) []string {
 		{"advertising", p.Advertising == former.Advertising},
 		{"legal_basis", p.LegalBasis == former.LegalBasis},
 		{"data", sameSet(p.Data, former.Data)},
+		{"fields", maps.Equal(p.Fields, former.Fields)},
 		{"recipients", sameSet(p.Recipients, former.Recipients)},
 		{"retention", p.Retention == former.Retention},
 		{"countries", sameSet(p.Countries, former.Countries)},

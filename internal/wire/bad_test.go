@@ -36,6 +36,7 @@ func badVectors(t testing.TB, c cast) []vectors.Vector {
 	r.encodings()
 	r.downs()
 	r.ups()
+	r.batches()
 	r.bodies()
 	r.keyLists()
 	r.unknowns()

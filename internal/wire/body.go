@@ -16,6 +16,7 @@ func EncodeBody(body cardea.Body) ([]byte, error) {
 	body.Consents = slices.SortedFunc(slices.Values(body.Consents), compareConsents)
 	body.Preferences = slices.SortedFunc(slices.Values(body.Preferences), comparePreferences)
 	body.Orders = slices.SortedFunc(slices.Values(body.Orders), compareOrders)
+	body.Collections = slices.SortedFunc(slices.Values(body.Collections), compareCollections)
 	if err := checkBody(body); err != nil {
 		return nil, err
 	}
@@ -59,7 +60,10 @@ func checkBody(b cardea.Body) error {
 	if err := checkList("preferences", b.Preferences, maxPreferences, comparePreferences, checkPreference); err != nil {
 		return err
 	}
-	return checkList("orders", b.Orders, maxOrders, compareOrders, checkOrder)
+	if err := checkList("orders", b.Orders, maxOrders, compareOrders, checkOrder); err != nil {
+		return err
+	}
+	return checkList("collections", b.Collections, maxConsents, compareCollections, checkCollection)
 }
 
 // checkList demands strict order: were one key there twice, two readers could

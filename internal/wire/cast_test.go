@@ -94,6 +94,25 @@ func (c cast) report() cardea.Up {
 	}
 }
 
+func (c cast) batch() cardea.Batch {
+	use := cardea.Need{Key: "recommendations/use", Decided: cardea.Point{Era: 1, Seq: 30}}
+	third := cardea.Need{Key: "recommendations/third_party", Decided: cardea.Point{Era: 1, Seq: 31}}
+	item := cardea.Item{
+		N: 7, ID: cardea.ItemID(fill(16, "item")), Purpose: "recommendations", Needs: []cardea.Need{use},
+		Source: "player", Method: cardea.MethodObserved, Collected: now, Data: []byte(`{"skipped":true,"track":"4711"}`),
+	}
+	sold := item
+	sold.N, sold.ID, sold.Needs, sold.Recipient = 9, cardea.ItemID(fill(16, "another")), []cardea.Need{third, use}, "Händler AG"
+	return cardea.Batch{
+		V: cardea.Version, Device: c.id, Link: c.link, Queue: cardea.QueueID(fill(16, "queue")), Items: []cardea.Item{item, sold},
+	}
+}
+
+// sealBatch puts any payload into an otherwise right message.
+func (c cast) sealBatch(payload []byte) []byte {
+	return c.sealSigned(signing{key: c.device, header: signHeader(c.device, typItems), payload: payload, aad: c.upAAD()}.bytes(), c.upAAD())
+}
+
 func (c cast) keyList() wire.KeyList {
 	return wire.KeyList{
 		Version: 4, Keys: []*ecdsa.PublicKey{&c.cloud.PublicKey}, NotAfter: now + 1e11,
@@ -118,6 +137,7 @@ const (
 	typStatement = "application/cardea-statement+cbor"
 	typRenewal   = "application/cardea-renewal+cbor"
 	typReport    = "application/cardea-report+cbor"
+	typItems     = "application/cardea-items+cbor"
 	typKeys      = "application/cardea-keys+cbor"
 	typUnknown   = "application/cardea-unknown+cbor"
 )

@@ -105,6 +105,33 @@ func FuzzOpenUp(f *testing.F) {
 	})
 }
 
+func FuzzOpenBatch(f *testing.F) {
+	c := newCast(f)
+	seed(f, c, c.upAAD(), "batch")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, sealed := range [][]byte{b, c.sealSigned(b, c.upAAD()), c.sealBatch(b)} {
+			got, err := wire.OpenBatch(sealed, c.id, c.link, c.key, &c.device.PublicKey)
+			if !ours(t, err) {
+				continue
+			}
+			if link, err := wire.PeekBatch(sealed); err != nil || link != c.link {
+				t.Errorf("peeked %s: %v", link, err)
+			}
+			signed, err := open0(sealed, c.key, c.upAAD())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, payload, err := open1(signed, &c.device.PublicKey, c.upAAD())
+			if err != nil || !bytes.Equal(encode(got), payload) {
+				t.Errorf("encodes again to %x, %v", encode(got), err)
+			}
+			if _, err := wire.SealBatch(wire.FitBatch(got), c.device, c.key); err != nil {
+				t.Errorf("opens, but does not seal: %v", err)
+			}
+		}
+	})
+}
+
 func FuzzPeekUp(f *testing.F) {
 	c := newCast(f)
 	seed(f, c, c.upAAD(), "report", "statement")

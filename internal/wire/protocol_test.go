@@ -36,6 +36,7 @@ func TestProtocolDocument(t *testing.T) {
 	for name, v := range map[string]any{
 		"down": cardea.Down{}, "body": cardea.Body{}, "identity": cardea.Identity{}, "consent": cardea.Consent{},
 		"preference": cardea.Preference{}, "order": cardea.Order{}, "up": cardea.Up{}, "log-entry": cardea.LogEntry{},
+		"collection": cardea.Collection{}, "purged": cardea.Purged{}, "batch": cardea.Batch{}, "item": cardea.Item{},
 		"keys": wire.KeysOnWire, "cose-key": wire.CoseKeyOnWire, "unknown": wire.UnknownOnWire,
 	} {
 		if want := labels(v); !slices.Equal(grammar[name], want) {
@@ -46,7 +47,7 @@ func TestProtocolDocument(t *testing.T) {
 	for name := range maps.Keys(grammar) {
 		t.Errorf("%s is documented and nowhere sent", name)
 	}
-	for _, number := range []int{wire.MaxBodyBytes, wire.MaxEntries, wire.MaxLinks, cardea.MaxValueBytes} {
+	for _, number := range []int{wire.MaxBodyBytes, wire.MaxEntries, wire.MaxLinks, wire.MaxItems, cardea.MaxValueBytes, cardea.MaxItemBytes} {
 		if !strings.Contains(string(b), fmt.Sprint(number)) {
 			t.Errorf("the limit %d is not documented", number)
 		}

@@ -31,20 +31,40 @@ func SealUp(u cardea.Up, signer crypto.Signer, key LinkKey) ([]byte, error) {
 	if err := checkUp(u); err != nil {
 		return nil, fmt.Errorf("seal up: %w", err)
 	}
-	pub, _ := signer.Public().(*ecdsa.PublicKey)
-	if id, err := thumbprint(pub); err != nil || id != string(u.Device) {
-		return nil, fmt.Errorf("seal up: %w: the key is not the device's", ErrForeign)
-	}
-	aad := upAudience(u.Device)
-	signed, err := sign(signer, typReport, encode(u), aad)
-	if err != nil {
-		return nil, fmt.Errorf("seal up: %w", err)
-	}
-	sealed, err := seal(signed, u.Link, key, aad, cardea.MaxReportBytes)
+	sealed, err := sealOwn(typReport, encode(u), u.Device, u.Link, signer, key, cardea.MaxReportBytes)
 	if err != nil {
 		return nil, fmt.Errorf("seal up: %w", err)
 	}
 	return sealed, nil
+}
+
+// sealOwn signs what a device sends with its key and seals it for a link.
+func sealOwn(typ string, payload []byte, device cardea.DeviceID, link cardea.LinkID, signer crypto.Signer, key LinkKey, most int) ([]byte, error) {
+	pub, _ := signer.Public().(*ecdsa.PublicKey)
+	if id, err := thumbprint(pub); err != nil || id != string(device) {
+		return nil, fmt.Errorf("%w: the key is not the device's", ErrForeign)
+	}
+	aad := upAudience(device)
+	signed, err := sign(signer, typ, payload, aad)
+	if err != nil {
+		return nil, err
+	}
+	return seal(signed, link, key, aad, most)
+}
+
+// openOwn opens what sealOwn made, of one kind.
+func openOwn(typ string, sealed []byte, device cardea.DeviceID, link cardea.LinkID, key LinkKey, pub *ecdsa.PublicKey, most int) ([]byte, error) {
+	if id, err := thumbprint(pub); err != nil || id != string(device) {
+		return nil, fmt.Errorf("%w: the key is not the device's", ErrSignature)
+	}
+	aad := upAudience(device)
+	signed, err := unseal(sealed, link, key, aad, most)
+	if err != nil {
+		return nil, err
+	}
+	own := func(kid string) (*ecdsa.PublicKey, bool) { return pub, kid == string(device) }
+	payload, _, err := verify(signed, own, aad, typ)
+	return payload, err
 }
 
 // PeekUp says which link a report claims to come from. It needs no key and
@@ -63,16 +83,7 @@ func OpenUp(sealed []byte, device cardea.DeviceID, link cardea.LinkID, key LinkK
 }
 
 func openUp(sealed []byte, device cardea.DeviceID, link cardea.LinkID, key LinkKey, pub *ecdsa.PublicKey) (u cardea.Up, err error) {
-	if id, err := thumbprint(pub); err != nil || id != string(device) {
-		return u, fmt.Errorf("%w: the key is not the device's", ErrSignature)
-	}
-	aad := upAudience(device)
-	signed, err := unseal(sealed, link, key, aad, cardea.MaxReportBytes)
-	if err != nil {
-		return u, err
-	}
-	own := func(kid string) (*ecdsa.PublicKey, bool) { return pub, kid == string(device) }
-	payload, _, err := verify(signed, own, aad, typReport)
+	payload, err := openOwn(typReport, sealed, device, link, key, pub, cardea.MaxReportBytes)
 	if err != nil {
 		return u, err
 	}
@@ -107,6 +118,9 @@ func checkUp(u cardea.Up) error {
 		return malformed("have: a revision and its hash, or neither")
 	case u.Clock != cardea.ClockSynced && u.Clock != cardea.ClockUntrusted:
 		return malformed("clock: is synced or untrusted")
+	}
+	if err := checkPurged(u.Purged); err != nil {
+		return err
 	}
 	for _, id := range u.Links {
 		if id.IsZero() {

@@ -141,6 +141,12 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 		cardea.LogEntry{Event: event("everyone"), Act: cardea.ActDeny, Reach: cardea.ReachEveryone, Key: "wake_word/use"}).Append(
 		cardea.LogEntry{Event: event("lift"), Act: cardea.ActLift, Reach: cardea.ReachEveryone, Key: "wake_word/use"}).Entries
 	shared.Consents[1].Reason, shared.Consents[1].Everyone = cardea.ReasonRefused, true
+	deleted, collecting := c.report(), c.body()
+	deleted.Purged = &cardea.Purged{Queue: c.batch().Queue, N: 3, Keys: []cardea.Kept{{Key: "recommendations/use", Deleted: 12, Held: 1, Dropped: 2}}}
+	collecting.Collections = []cardea.Collection{{
+		Purpose: "recommendations", Fields: []string{"mood", "skipped", "track"}, Special: []string{"mood"}, Hold: 604800,
+		Recipients: []cardea.Destination{{Name: "Händler AG", Facets: []cardea.Facet{cardea.FacetThirdParty, cardea.FacetSale}}},
+	}}
 	answer, err := wire.SignUnknown(report, c.link, c.cloud)
 	if err != nil {
 		t.Fatal(err)
@@ -166,6 +172,9 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 		{Name: "the first", Kind: "report", Bytes: up(t, c, first)},
 		{Name: "of who is away, for everyone", Kind: "report", Bytes: up(t, c, house)},
 		{Name: "of an order done", Kind: "report", Bytes: up(t, c, did)},
+		{Name: "of what was deleted", Kind: "report", Bytes: up(t, c, deleted)},
+		{Name: "of two items", Kind: "batch", Bytes: batch(t, c, c.batch())},
+		{Name: "with what may be collected", Kind: "body", Bytes: body(t, collecting)},
 		{Name: "no such link", Kind: "unknown", Up: report, Bytes: answer},
 		{Name: "one key and two anchors", Kind: "keys", Bytes: signKeyList(t, c)},
 		{Name: "typical", Kind: "body", Bytes: body(t, c.body())},
@@ -202,6 +211,15 @@ func up(t testing.TB, c cast, u cardea.Up) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func batch(t testing.TB, c cast, b cardea.Batch) []byte {
+	t.Helper()
+	sealed, err := wire.SealBatch(b, c.device, c.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed
 }
 
 func body(t testing.TB, body cardea.Body) []byte {

@@ -59,6 +59,7 @@ type up struct {
 	Held    Hex               `json:"held,omitempty"`
 	Away    bool              `json:"away,omitempty"`
 	Loss    cardea.LossID     `json:"loss,omitzero"`
+	Purged  *cardea.Purged    `json:"purged,omitempty"`
 }
 
 type have struct {
@@ -70,9 +71,18 @@ func showUp(u cardea.Up) up {
 	return up{
 		Device: u.Device, Links: u.Links, Link: u.Link, Log: u.Log, Boot: u.Boot[:], Nonce: u.Nonce[:],
 		Have: have{u.Have.Revision, u.Have.BodyHash}, Clock: u.Clock, Entries: u.Entries, Held: u.Held,
-		Away: u.Away, Loss: u.Loss,
+		Away: u.Away, Loss: u.Loss, Purged: u.Purged,
 	}
 }
+
+type batch struct {
+	Device cardea.DeviceID `json:"device"`
+	Link   cardea.LinkID   `json:"link"`
+	Queue  cardea.QueueID  `json:"queue"`
+	Items  []cardea.Item   `json:"items"` // data in base64
+}
+
+func showBatch(b cardea.Batch) batch { return batch{b.Device, b.Link, b.Queue, b.Items} }
 
 type keyList struct {
 	Version  uint64        `json:"version"`

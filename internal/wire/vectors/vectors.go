@@ -167,6 +167,9 @@ func (k Keys) Open(t testing.TB, v Vector) (any, error) {
 	case "report":
 		u, err := wire.OpenUp(v.Bytes, device, link, k.LinkKey, &Private(t, k.Dev).PublicKey)
 		return showUp(u), err
+	case "batch":
+		b, err := wire.OpenBatch(v.Bytes, device, link, k.LinkKey, &Private(t, k.Dev).PublicKey)
+		return showBatch(b), err
 	case "keys":
 		l, err := wire.OpenKeyList(v.Bytes, &Private(t, k.Root).PublicKey)
 		return showKeyList(l), err
