@@ -1,6 +1,7 @@
 // Package devicedb is what a device keeps: its links with everything the cloud
-// stated about them, its own log, tokens, a pairing that waits, and the last
-// words of links that ended. It is the only importer of bbolt.
+// stated about them, its own log, what was collected for them and has not left
+// (see [DB.Enqueue]), tokens, a pairing that waits, and the last words of links
+// that ended. It is the only importer of bbolt.
 //
 // Beside the file lie those of package slots, because bbolt needs room, writes
 // much, and can lose its newest transaction with one sector and not notice. The

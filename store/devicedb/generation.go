@@ -101,6 +101,9 @@ func (db *DB) Follow(id cardea.LinkID) error {
 		if err := db.link(tx, id, &next); err != nil {
 			return err
 		}
+		if err := db.forbid(tx, next.Link); err != nil {
+			return err
+		}
 		return db.put(tx, linkBucket, id[:], next)
 	})
 	if err == nil {
@@ -123,6 +126,14 @@ func (db *DB) generation(id cardea.LinkID) uint64 {
 		return s.generation
 	}
 	return 0
+}
+
+// doubts reports whether a link's value in the file is not to be relied on.
+func (db *DB) doubts(id cardea.LinkID) bool {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	s := db.states[id]
+	return s != nil && (s.doubtful || s.damaged)
 }
 
 // note changes what is known of a link, and reads the journal's part anew.
@@ -178,6 +189,14 @@ func (db *DB) restore(s *stored) {
 // not have yet count one each.
 func (db *DB) putLink(tx *bbolt.Tx, s *stored) error {
 	s.Generation = db.generation(s.ID) + uint64(max(len(db.unjournaled(s.Link)), 1))
+	if db.doubts(s.ID) {
+		if err := db.restart(tx, s.ID); err != nil {
+			return err
+		}
+	}
+	if err := db.forbid(tx, s.Link); err != nil {
+		return err
+	}
 	return db.put(tx, linkBucket, s.ID[:], s)
 }
 

@@ -229,6 +229,9 @@ func (db *DB) forget(tx *bbolt.Tx, id cardea.LinkID) error {
 	if err := tx.Bucket(tokenBucket).Delete(id[:]); err != nil {
 		return err
 	}
+	if err := db.restart(tx, id); err != nil {
+		return err
+	}
 	return tx.Bucket(linkBucket).Delete(id[:])
 }
 
