@@ -82,18 +82,21 @@ func (q *queue) push(item cardea.Item) error {
 }
 
 func (q *queue) makeRoom() error {
-	over := func() bool { return q.Count > MaxQueueItems || q.Bytes > MaxQueueBytes }
-	if !over() {
-		return nil
-	}
-	_, err := q.remove(func(item cardea.Item) bool {
-		if !over() {
-			return false
+	c := q.items.Cursor()
+	key, sealed := c.Seek(q.link[:])
+	for q.Count > MaxQueueItems || q.Bytes > MaxQueueBytes {
+		item, err := q.db.decodeItem(key, sealed)
+		if err != nil {
+			return err
 		}
+		q.count(item, -1)
 		q.add(cardea.KeyOf(item.Purpose, cardea.FacetUse), func(k *cardea.Kept) { k.Dropped++ })
-		return true
-	})
-	return err
+		if err := c.Delete(); err != nil {
+			return err
+		}
+		key, sealed = c.Seek(q.link[:])
+	}
+	return nil
 }
 
 func (q *queue) count(item cardea.Item, by int) {
@@ -190,7 +193,10 @@ func (db *DB) queues(tx *bbolt.Tx, f func(cardea.LinkID) error) error {
 // in this transaction, does not give: its own items, and those of others for whom
 // it denies something.
 func (db *DB) forbid(tx *bbolt.Tx, l Link) error {
-	forAll := ForEveryone(l.Everyone, l.Log.Entries)
+	forAll := slices.DeleteFunc(ForEveryone(l.Everyone, l.Log.Entries), func(key cardea.Key) bool {
+		c, _ := given(l, key)
+		return c.Class == cardea.ClassN
+	})
 	var ids []cardea.LinkID // what ForEach walks through must not be written
 	if err := db.queues(tx, func(link cardea.LinkID) error { ids = append(ids, link); return nil }); err != nil {
 		return err
