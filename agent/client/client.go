@@ -184,6 +184,16 @@ func (c *Client) Allow(ctx context.Context, g Grant) (Noted, error) {
 	return send[Noted](ctx, c, http.MethodPost, "/v1/consents/allow", g)
 }
 
+// Collect hands in what was collected about whoever uses the device. Without an
+// error each event has its outcome; with one, send the same again.
+func (c *Client) Collect(ctx context.Context, events ...Datum) (Taken, error) {
+	t, err := send[Taken](ctx, c, http.MethodPost, "/v1/events", Data{Events: events})
+	if err == nil && len(t.Events) != len(events) {
+		err = fmt.Errorf("%w: %d outcomes of %d events", ErrNoAgent, len(t.Events), len(events))
+	}
+	return t, err
+}
+
 // Preferences are the preferences the program may see.
 func (c *Client) Preferences(ctx context.Context) (Preferences, error) {
 	return get[Preferences](ctx, c, "/v1/preferences")

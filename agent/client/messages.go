@@ -306,3 +306,42 @@ type Event struct {
 type Page struct {
 	Bytes int `json:"bytes"`
 }
+
+// MaxEvents is how many events are taken at once.
+const MaxEvents = 64
+
+// A Datum is what a program has just collected about whoever uses the device, for
+// one purpose. ID is the program's own and the same when it sends the event again,
+// so that it counts once. Facets are what it needs beside "use" and what the
+// recipient and the fields take by themselves. No Recipient is the brand itself.
+// Method says how it was collected; by whom and when, the agent knows.
+type Datum struct {
+	ID        string                     `json:"id"`
+	Purpose   cardea.PurposeID           `json:"purpose"`
+	Facets    []cardea.Facet             `json:"facets,omitempty"`
+	Recipient string                     `json:"recipient,omitempty"`
+	Method    cardea.Method              `json:"method"`
+	Data      map[string]json.RawMessage `json:"data"` // scalars
+}
+
+// Data is a batch of events.
+type Data struct {
+	Events []Datum `json:"events"`
+}
+
+// Taken says what became of each event, in their order, and whose they are.
+type Taken struct {
+	Generation uint64        `json:"generation"`
+	Link       cardea.LinkID `json:"link,omitzero"`
+	Events     []Outcome     `json:"events"`
+}
+
+// An Outcome is what became of an event. What is accepted is on the disk; it may
+// still be deleted before it leaves. Dropped are fields that may not be collected
+// for its purpose.
+type Outcome struct {
+	ID       string        `json:"id"`
+	Accepted bool          `json:"accepted"`
+	Reason   cardea.Reason `json:"reason"`
+	Dropped  []string      `json:"dropped,omitempty"`
+}

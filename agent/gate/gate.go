@@ -375,6 +375,14 @@ func (g *Gate) Keys() []cardea.Key {
 // Bar is what denies everything to whoever uses the device now, or nothing.
 func (g *Gate) Bar() cardea.Reason { return g.held.Load().active.state.Bar }
 
+// BarOf is what denies everything on a link, or nothing.
+func (g *Gate) BarOf(id cardea.LinkID) cardea.Reason {
+	if l := g.held.Load().links[id]; l != nil {
+		return l.state.Bar
+	}
+	return cardea.ReasonUnknown
+}
+
 // Untimed reports that the boot clock alone does not tell when a yes ends: this
 // machine may have been in suspend without its counting.
 func (g *Gate) Untimed() bool { return g.cfg.Resumes != nil }

@@ -155,7 +155,7 @@ func (h *house) serve(t testing.TB, registry *programs.Registry) {
 	}
 	os.Chmod(h.socket, 0o666)
 	server := localapi.New(localapi.Config{
-		Registry: registry, DB: h.db, Device: deviceID, Gate: h, Pairer: h, Decider: h, Resetter: h, Machine: machine{}, Pager: h, Noticer: h, Finder: &h.finder,
+		Registry: registry, DB: h.db, Device: deviceID, Gate: h, Pairer: h, Decider: h, Resetter: h, Machine: machine{}, Pager: h, Noticer: h, Finder: &h.finder, Collector: h,
 		Log: slog.New(slog.NewTextHandler(&locked{h: h}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	h.server = server

@@ -152,6 +152,8 @@ var particular = slices.Concat(
 	broken(503, session.ErrOffline, "POST /v1/pair {}", `POST /v1/pair/confirm {"presses":3}`, "POST /v1/reset {}"),
 	broken(403, &pairing.Error{Code: "a_word_of_its_own", Status: 400}, "POST /v1/pair {}"),
 	broken(503, syncer.ErrFull, "POST /v1/consents/withdraw "+no),
+	broken(503, errors.New("the disk is full"), `POST /v1/events {"events":[`+played+`]}`),
+	every(404, func(h *house) { h.server.Collector = nil }, `POST /v1/events {"events":[`+played+`]}`),
 	every(500, func(h *house) { h.db.Close() }, "GET /v1/status", "GET /v1/identity", "GET /v1/consents", "GET /v1/preferences",
 		"GET /v1/links", "DELETE /v1/links/{id}"),
 	broken(503, errors.New("no memory"), "GET /v1/page"),

@@ -55,7 +55,7 @@ func (rt route) level(err error) slog.Level {
 	switch {
 	case err != nil:
 		return slog.LevelWarn
-	case rt.method == http.MethodGet || rt.need == programs.MayDecide:
+	case rt.method == http.MethodGet || rt.need == programs.MayDecide || rt.need == programs.MayEvents:
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo

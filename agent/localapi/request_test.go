@@ -85,6 +85,7 @@ func calls(h *house) []struct{ method, path, body, need, list string } {
 		{"POST", "/v1/consents/allow", `{"key":"voice/use","version":1,"notice":"` + notice + `","head":` + head + `}`, "consent.write", "purposes"},
 		{"GET", "/v1/preferences", "", "prefs", ""},
 		{"PUT", "/v1/preferences", `{"key":"voice_speed","value":22}`, "prefs", "preferences"},
+		{"POST", "/v1/events", `{"events":[` + played + `]}`, "events", "purposes"},
 		{"GET", "/v1/watch", "", "events", ""},
 		{"GET", "/v1/links", "", "", ""},
 		{"POST", "/v1/guest", "{}", "people", ""},

@@ -49,6 +49,7 @@ func (s *Server) table() []route {
 		{"GET", "/v1/notice", programs.MayReadConsent, true, s.notice},
 		{"GET", "/v1/preferences", programs.MayPrefs, false, s.preferences},
 		{"PUT", "/v1/preferences", programs.MayPrefs, true, s.prefer},
+		{"POST", "/v1/events", programs.MayEvents, true, s.collect},
 		{"GET", "/v1/watch", programs.MayEvents, false, s.watch},
 		{"GET", "/v1/links", "", false, s.links},
 		{"POST", "/v1/links/{id}/activate", programs.MayPeople, false, s.activate},

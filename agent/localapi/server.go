@@ -35,6 +35,8 @@ type Config struct {
 	Gate    Gate
 	Pairer  Pairer
 	Decider Decider
+	// Collector takes what programs collect. Nil: nothing can be handed in.
+	Collector Collector
 	// Pager has pages of memory from which programs read answers. Nil: there
 	// are none, and programs ask here.
 	Pager Pager

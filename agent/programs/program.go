@@ -22,7 +22,7 @@ const (
 	MayPrefs        Entitlement = "prefs"         // who is here; read and set its preferences
 	MayReadConsent  Entitlement = "consent.read"  // show what stands of its purposes
 	MayWriteConsent Entitlement = "consent.write" // withdraw and allow its purposes
-	MayEvents       Entitlement = "events"        // watch
+	MayEvents       Entitlement = "events"        // watch, and hand in what it collects for its purposes
 	MayPeople       Entitlement = "people"        // say who uses the device now, and be told their names
 	MayAdmin        Entitlement = "admin"         // end links, and reset the device
 )

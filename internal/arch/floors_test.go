@@ -28,7 +28,7 @@ var floors = [][]string{
 	{"cloud/portal/entry", "cloud/portal/pairs", "cloud/portal/choices", "cloud/portal/devices"}, // rooms do not know each other
 	{"cloud/portal/desk"},
 	{"cloud/archive"},
-	{"agent/syncer", "agent/session", "agent/notices", "agent/checkup", "cloud/hub", "cloud/receipt"},
+	{"agent/events", "agent/syncer", "agent/session", "agent/notices", "agent/checkup", "cloud/hub", "cloud/receipt"},
 	{"agent/gate", "agent/page", "agent/keys", "agent/tlsclock", "agent/programs", "agent/client", "cloud/ledger", "cloud/broker", "cloud/health", "cloud/metrics", "cloud/clock", "cloud/token", "cloud/certificate", "cloud/provider/providertest", "cloud/passkey/passkeytest", "agent/memory"},
 	{"cloud/catalogue", "cloud/provider", "cloud/passkey", "cloud/mail", "cloud/mail/mailtest", "cloud/language", "cloud/password", "cloud/throttle"},
 	{"store/devicedb/devicedbtest", "store/accountdb/accountdbtest"},

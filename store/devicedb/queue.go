@@ -171,20 +171,25 @@ func (db *DB) Waiting() (map[cardea.LinkID]int, error) {
 }
 
 // Sent deletes what the cloud has answered for: everything up to a number. Of
-// another queue than the link's present one nothing is deleted.
+// another queue than the link's present one nothing is deleted. A number that was
+// not given yet tells that this database was put back to an earlier state: what
+// waits goes on under new numbers.
 func (db *DB) Sent(link cardea.LinkID, queue cardea.QueueID, upTo uint64) error {
-	return db.weed(link, func(q cardea.QueueID, item cardea.Item) (cardea.Key, bool) {
-		return "", q == queue && item.N <= upTo
+	return db.weed(link, func(q *queueState, item cardea.Item) (cardea.Key, bool) {
+		if q.ID == queue && upTo > q.Last {
+			q.ID = cardea.NewID[cardea.QueueID]()
+		}
+		return "", q.ID == queue && item.N <= upTo
 	})
 }
 
 // Purge deletes the items that delete says, and counts each under the key it
 // names. It writes nothing if there is none.
 func (db *DB) Purge(link cardea.LinkID, delete func(cardea.Item) (cardea.Key, bool)) error {
-	return db.weed(link, func(_ cardea.QueueID, item cardea.Item) (cardea.Key, bool) { return delete(item) })
+	return db.weed(link, func(_ *queueState, item cardea.Item) (cardea.Key, bool) { return delete(item) })
 }
 
-func (db *DB) weed(link cardea.LinkID, delete func(cardea.QueueID, cardea.Item) (cardea.Key, bool)) error {
+func (db *DB) weed(link cardea.LinkID, delete func(*queueState, cardea.Item) (cardea.Key, bool)) error {
 	db.write.Lock()
 	defer db.write.Unlock()
 	err := db.update(func(tx *bbolt.Tx) error {
@@ -195,8 +200,9 @@ func (db *DB) weed(link cardea.LinkID, delete func(cardea.QueueID, cardea.Item) 
 		if !ok || q.Count == 0 {
 			return errNothing
 		}
-		n, err := q.weed(func(item cardea.Item) (cardea.Key, bool) { return delete(q.ID, item) })
-		if err == nil && n == 0 {
+		id := q.ID
+		n, err := q.weed(func(item cardea.Item) (cardea.Key, bool) { return delete(&q.queueState, item) })
+		if err == nil && n == 0 && q.ID == id {
 			err = errNothing
 		}
 		if err != nil {

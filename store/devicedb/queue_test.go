@@ -278,6 +278,20 @@ func TestRolledBackItemsAreDeleted(t *testing.T) {
 	}
 }
 
+// The cloud has stored more of this queue than this device remembers to have
+// given numbers to: it was put back, and nothing tells but this.
+func TestNumbersAreNotGivenTwice(t *testing.T) {
+	d := collector(t)
+	d.collect(item(music), item(voice))
+	queue, _, err := d.db.Queued(d.id, 1)
+	must(t, err)
+	must(t, d.db.Sent(d.id, queue, 3))
+	d.waits(music, voice)
+	if now, _, err := d.db.Queued(d.id, 1); err != nil || now == queue {
+		t.Errorf("the queue goes on as %s, %v", now, err)
+	}
+}
+
 // An item that can not be read can not be judged, and leaves with the next
 // change; so does what counts.
 func TestDamagedItems(t *testing.T) {
