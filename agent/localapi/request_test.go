@@ -85,7 +85,7 @@ func calls(h *house) []struct{ method, path, body, need, list string } {
 		{"POST", "/v1/consents/allow", `{"key":"voice/use","version":1,"notice":"` + notice + `","head":` + head + `}`, "consent.write", "purposes"},
 		{"GET", "/v1/preferences", "", "prefs", ""},
 		{"PUT", "/v1/preferences", `{"key":"voice_speed","value":22}`, "prefs", "preferences"},
-		{"POST", "/v1/events", `{"events":[` + played + `]}`, "events", "purposes"},
+		{"POST", "/v1/events", `{"events":[{"id":"1","purpose":"voice","method":"told","data":{"words":"yes"}}]}`, "events", "purposes"},
 		{"GET", "/v1/watch", "", "events", ""},
 		{"GET", "/v1/links", "", "", ""},
 		{"POST", "/v1/guest", "{}", "people", ""},
@@ -139,7 +139,7 @@ func TestEveryCallKeepsToItsLists(t *testing.T) {
 	if acts := h.acts(); len(acts) != 0 {
 		t.Errorf("done all the same: %q", acts)
 	}
-	if log := h.logged(); strings.Count(log, "allowed=false") != 8 {
+	if log := h.logged(); strings.Count(log, "allowed=false") != 9 {
 		t.Errorf("the refusals are not in the audit:\n%s", log)
 	}
 }
