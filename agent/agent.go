@@ -27,6 +27,7 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/checkup"
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/agent/events"
 	"github.com/cardea-id/cardea/agent/gate"
 	"github.com/cardea-id/cardea/agent/localapi"
 	"github.com/cardea-id/cardea/agent/notices"
@@ -102,6 +103,8 @@ type agent struct {
 
 	pages *page.Pages
 
+	events *events.Collector
+
 	trust    *tlsclock.Clock
 	believed atomic.Value // cardea.LinkID whose time was believed last
 
@@ -136,6 +139,7 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.events = events.New(events.Config{DB: st.db, Gate: a.gate, Device: st.key.ID(), Signer: st.key, HTTP: a.web, Log: log})
 	if a.label, err = c.label(); err != nil {
 		return nil, err
 	}
@@ -147,7 +151,7 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 		log.Error("some programs are not known and will be refused", "err", err)
 	}
 	a.api = localapi.New(localapi.Config{
-		Registry: registry, DB: st.db, Device: st.key.ID(), Gate: a.gate, Pairer: a.session, Decider: a.syncer, Finder: a.syncer, Resetter: a, Machine: a, Pager: a, Noticer: notices.New(a.web), Log: log,
+		Registry: registry, DB: st.db, Device: st.key.ID(), Gate: a.gate, Pairer: a.session, Decider: a.syncer, Finder: a.syncer, Resetter: a, Machine: a, Pager: a, Collector: a.events, Noticer: notices.New(a.web), Log: log,
 	})
 	log.Info("agent", "device", st.key.ID(), "issuer", c.Issuer)
 	return a, nil
@@ -177,6 +181,7 @@ func (a *agent) run(ctx context.Context, l net.Listener) error {
 	for name, run := range map[string]func(context.Context) error{
 		"session":   a.session.Run,
 		"sync":      a.syncer.Run,
+		"events":    a.events.Run,
 		"rest":      a.rest,
 		"pages":     func(ctx context.Context) error { return a.pages.Run(ctx, a.gate.Boot) },
 		"local API": func(ctx context.Context) error { return a.api.Serve(ctx, l) },

@@ -194,6 +194,9 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 			s.wantKeys(&l.keyring, l.ID, l.Issuer, errEnding)
 		}
 		l.nonce, l.bytes, l.recalled = cardea.Nonce{}, nil, false
+		if l.counts > 0 {
+			l.told = l.counts
+		}
 		s.heard(&l.outbox, via)
 		l.rest(now, s.interval(l))
 		if l.switched && l.away == s.away(l) {

@@ -3,6 +3,7 @@ package syncer
 import (
 	"crypto/rand"
 	"fmt"
+	"slices"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/internal/wire"
@@ -112,13 +113,14 @@ func (s *Syncer) Abandon(keep func([]devicedb.Farewell) error) error {
 func (s *Syncer) lastWords(l *link) (devicedb.Farewell, error) {
 	f := s.farewellOf(l)
 	log := l.Log
+	counts := withLink(s.purged(l))
 	for _, e := range l.unsaved {
 		log = log.Append(e)
 	}
 	log = log.Append(cardea.LogEntry{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActUnlink, Base: l.Head})
 	for left := log.Entries; len(left) > 0; {
 		up := s.report(l)
-		up.Entries = left
+		up.Entries, up.Purged = left, counts
 		up = wire.Fit(up)
 		if len(up.Entries) == 0 {
 			return f, fmt.Errorf("last report: %w", wire.ErrTooBig)
@@ -199,6 +201,30 @@ func (s *Syncer) bidden(f *farewell) {
 	delete(s.farewells, f.Link)
 	s.connect()
 	s.cfg.Log.Info("the cloud has closed an ended link", "link", f.Link)
+}
+
+// purged is what became of what was collected for a link, if the cloud has not
+// been told. What can not be read is told another time.
+func (s *Syncer) purged(l *link) *cardea.Purged {
+	p, err := s.cfg.DB.Purged(l.ID)
+	if err != nil || p == nil || p.N == l.told {
+		return nil
+	}
+	return p
+}
+
+// withLink is what it comes to when the link ends: what waits is deleted.
+func withLink(p *cardea.Purged) *cardea.Purged {
+	if p == nil {
+		return nil
+	}
+	next := *p
+	next.N, next.Keys = p.N+1, slices.Clone(p.Keys)
+	for i := range next.Keys {
+		k := &next.Keys[i]
+		k.Deleted, k.Held = k.Deleted+k.Held, 0
+	}
+	return &next
 }
 
 // report is a report on a link, with nothing to tell but how it stands.

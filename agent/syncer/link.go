@@ -31,6 +31,8 @@ type link struct {
 	bytes   []byte        // the report itself, for who answers "unknown"
 	said    uint64        // the log's last number when it was made
 	away    bool          // as it says
+	counts  uint64        // number of what it says was deleted; 0: nothing
+	told    uint64        // of what the cloud has answered
 
 	// switched: its person took the device over, or left it to another, which is
 	// said twice. A report made before may be handled after the one that says so,

@@ -206,6 +206,9 @@ func (s *Syncer) seal(l *link, now time.Duration) [][]byte {
 	}
 	l.nonce, l.sent, l.resumes, l.bytes, l.said = up.Nonce, now, s.cfg.Gate.Resumes(), sealed, l.lastNumber()
 	l.away = up.Away
+	if l.counts = 0; up.Purged != nil {
+		l.counts = up.Purged.N
+	}
 	return [][]byte{sealed}
 }
 
