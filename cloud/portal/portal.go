@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -8,6 +9,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/passkey"
 	"github.com/cardea-id/cardea/cloud/portal/choices"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 	"github.com/cardea-id/cardea/cloud/portal/devices"
@@ -53,6 +56,18 @@ type Config struct {
 	// Clock says whether something may be recorded at a moment, and why not. Nil:
 	// always.
 	Clock func(time.Time) error
+	// Secret is the key of what asks browsers for passkeys, the same in every cloud
+	// of a database. Empty: there are no passkeys.
+	Secret []byte
+	// Mail has letters sent that were posted in the database. Nil: none can be.
+	Mail func()
+	// Terms is where the brand's terms can be read, which whoever registers accepts.
+	// Empty: there are none.
+	Terms string
+	// Policy is what the brand asks of sessions.
+	Policy desk.Policy
+	// Renamed is told of an account whose owner is called otherwise.
+	Renamed func(cardea.AccountID)
 
 	// Address is where a request comes from. It limits guesses, and tells
 	// whether a device is on the owner's network. Nil: the connection's other
@@ -83,15 +98,37 @@ func New(c Config) (*Portal, error) {
 	if c.Live != nil {
 		d.Live = c.Live
 	}
+	d.Policy = c.Policy
+	keys, err := c.passkeys(u, d)
+	if err != nil {
+		return nil, err
+	}
 	p := &Portal{
-		Desk:    d,
-		Entry:   entry.New(d, c.Accounts, c.Providers),
+		Desk: d,
+		Entry: entry.New(d, entry.Config{
+			Accounts: c.Accounts, Providers: c.Providers, Passkeys: keys, Mail: c.Mail, Base: u.Scheme + "://" + u.Host, Terms: c.Terms,
+			Devices: c.Devices, Grants: c.Pairings, Renamed: c.Renamed,
+		}),
 		Pairs:   pairs.New(d, c.Pairings, c.Labels, c.Devices),
 		Choices: choices.New(d, c.Ledger, c.Devices, c.Receipts),
 		Devices: devices.New(d, c.Devices, c.Pairings, c.Ledger),
 	}
+	p.Pairs.Told = p.Entry.Paired
 	p.handler, err = p.routes(u.Scheme + "://" + u.Host)
 	return p, err
+}
+
+// passkeys are for a site with a name; one without has none.
+func (c Config) passkeys(u *url.URL, d *desk.Desk) (*passkey.Keys, error) {
+	if len(c.Secret) == 0 {
+		return nil, nil
+	}
+	keys, err := passkey.New(passkey.Config{Issuer: u, Brand: d.Brand, Secret: c.Secret})
+	if errors.Is(err, passkey.ErrAddress) {
+		d.Log.Info("no passkeys", "err", err)
+		return nil, nil
+	}
+	return keys, err
 }
 
 // ServeHTTP answers everything that is not answered elsewhere, if only with a

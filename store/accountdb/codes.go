@@ -126,3 +126,16 @@ func (tx *Tx) codeMAC(parts ...string) ([]byte, error) {
 	}
 	return mac.Sum(nil), nil
 }
+
+// Once accepts a hash that must not be accepted twice before a time, after which
+// nobody accepts it anyway. ErrTaken if it was accepted.
+func (tx *Tx) Once(hash cardea.Hash, until time.Time) error {
+	if err := tx.exec(`DELETE FROM proofs WHERE used_until < ?`, tx.Millis()); err != nil {
+		return err
+	}
+	fresh, err := tx.change(`INSERT INTO proofs (hash, used_until) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`, hash[:], cardea.MillisOf(until))
+	if err == nil && !fresh {
+		err = ErrTaken
+	}
+	return err
+}

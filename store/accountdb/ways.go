@@ -165,6 +165,17 @@ func (tx *Tx) EmailOf(account cardea.AccountID) (email string, confirmed bool, e
 	return string(plain), at > 0, err
 }
 
+// MailTo is the address that notices for an account go to: the one it signs in
+// with. ErrNotFound for one that is only claimed: it may be a stranger's.
+func (tx *Tx) MailTo(account cardea.AccountID) (string, error) {
+	sealed, err := one(tx, scanBytes, `SELECT email_sealed FROM logins WHERE account = ?`, account[:])
+	if err != nil {
+		return "", err
+	}
+	plain, err := tx.OpenFor(account, emailLabel, sealed)
+	return string(plain), err
+}
+
 // Disconnect takes away that an account signs in with a provider.
 func (tx *Tx) Disconnect(account cardea.AccountID, provider string) error {
 	if err := tx.hold(account); err != nil {

@@ -14,14 +14,16 @@ const maxReturnPath = 512
 // returnPages are the pages one can be on the way to. A return path is rebuilt
 // from this list, so that no text from outside becomes an address.
 var returnPages = map[string][]string{
-	"/pair":            {"code"},
-	"/pair/label":      {"label"},
-	"/account":         nil,
-	"/account/confirm": nil,
-	"/history":         nil,
-	"/consents":        nil,
-	"/devices":         nil,
-	"/devices/unlink":  {"link", "grant"},
+	"/pair":             {"code"},
+	"/pair/label":       {"label"},
+	"/account":          nil,
+	"/account/confirm":  nil,
+	"/account/passkey":  nil,
+	"/account/password": nil,
+	"/history":          nil,
+	"/consents":         nil,
+	"/devices":          nil,
+	"/devices/unlink":   {"link", "grant"},
 }
 
 // ReturnPath is where to go after signing in: the page asked for if it is one of

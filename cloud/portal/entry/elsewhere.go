@@ -31,18 +31,18 @@ type provided struct {
 
 func (p *Room) offers() []provided {
 	var all []provided
-	for _, at := range p.providers {
+	for _, at := range p.Providers {
 		all = append(all, provided{ID: at.ID, Name: at.Name})
 	}
 	return all
 }
 
 func (p *Room) provider(r *http.Request) (*provider.Provider, error) {
-	i := slices.IndexFunc(p.providers, func(at *provider.Provider) bool { return at.ID == r.PathValue("provider") })
+	i := slices.IndexFunc(p.Providers, func(at *provider.Provider) bool { return at.ID == r.PathValue("provider") })
 	if i < 0 {
 		return nil, desk.ErrNoPage
 	}
-	return p.providers[i], nil
+	return p.Providers[i], nil
 }
 
 // A journey is a browser's way to a provider and back.
@@ -62,6 +62,9 @@ func (p *Room) postElsewhere(w http.ResponseWriter, r *http.Request, v desk.Visi
 	}
 	j := journey{attempt: provider.NewAttempt(), next: r.PostFormValue("next")}
 	if !v.Account.IsZero() {
+		if err := p.mayConnect(r, v, at); err != nil {
+			return err
+		}
 		j.connect = v.Form()
 	}
 	there, err := at.Authorize(r.Context(), j.attempt)
@@ -71,6 +74,16 @@ func (p *Room) postElsewhere(w http.ResponseWriter, r *http.Request, v desk.Visi
 	p.depart(w, j)
 	title := v.Language.Text("entry.to", "Name", at.Name)
 	return p.Pages.Show(w, v, http.StatusOK, "elsewhere.html", desk.View{Title: title, Body: struct{ Name, URL string }{at.Name, there}})
+}
+
+// mayConnect: who is signed in may go to a provider with which they sign in, to
+// show who they are, and to another only after that.
+func (p *Room) mayConnect(r *http.Request, v desk.Visit, at *provider.Provider) error {
+	connected, err := p.Accounts.Connections(r.Context(), v.Account)
+	if err != nil || slices.ContainsFunc(connected, func(c accountdb.Connection) bool { return c.Provider == at.ID }) {
+		return err
+	}
+	return p.Sure(v, desk.Ways, accountPage)
 }
 
 // showBack is where a provider sends the browser back to. It changes something
@@ -98,22 +111,22 @@ func (p *Room) showBack(w http.ResponseWriter, r *http.Request, v desk.Visit) er
 	if j.connect != "" {
 		return p.connect(w, r, v, at, j, who)
 	}
-	return p.arrive(w, r, at, who, identity.Email, j.next)
+	return p.arrive(w, r, v, at, who, identity.Email, j.next)
 }
 
 // arrive lets in who came from a provider: to their account, or to a new one.
-func (p *Room) arrive(w http.ResponseWriter, r *http.Request, at *provider.Provider, who accountdb.Identity, said, next string) error {
-	login, err := p.accounts.LoginByIdentity(r.Context(), who)
+func (p *Room) arrive(w http.ResponseWriter, r *http.Request, v desk.Visit, at *provider.Provider, who accountdb.Identity, said, next string) error {
+	login, err := p.Accounts.LoginByIdentity(r.Context(), who)
 	switch {
 	case err == nil && login.Disabled:
 		return desk.Problem{Status: http.StatusForbidden, Key: "problem.switched_off", Link: "/signin", Word: "problem.go.sign_in"}
 	case err == nil:
-		return p.enter(w, r, login.Account, accountdb.ByElsewhere, next)
+		return p.enter(w, r, v, login.Account, accountdb.ByElsewhere, next)
 	case !errors.Is(err, accountdb.ErrNotFound):
 		return err
 	}
 	email, _ := desk.ParseEmail(said)
-	account, err := p.accounts.RegisterIdentity(r.Context(), who, email)
+	account, err := p.Accounts.RegisterIdentity(r.Context(), who, email)
 	if errors.Is(err, accountdb.ErrTaken) {
 		return desk.Problem{Status: http.StatusConflict, Key: "entry.have_one", Args: []any{"Name", at.Name},
 			Link: desk.WithNext("/signin", accountPage), Word: "problem.go.sign_in"}
@@ -121,7 +134,7 @@ func (p *Room) arrive(w http.ResponseWriter, r *http.Request, at *provider.Provi
 	if err != nil {
 		return err
 	}
-	return p.enter(w, r, account, accountdb.ByElsewhere, next)
+	return p.enter(w, r, v, account, accountdb.ByElsewhere, next)
 }
 
 // connect lets the owner sign in with a provider too: in the session that asked
@@ -131,14 +144,19 @@ func (p *Room) connect(w http.ResponseWriter, r *http.Request, v desk.Visit, at 
 		return desk.Problem{Status: http.StatusForbidden, Key: "entry.signed_out", Args: []any{"Name", at.Name},
 			Link: desk.WithNext("/signin", accountPage), Word: "problem.go.sign_in"}
 	}
-	err := p.accounts.Connect(r.Context(), v.Account, who)
+	next := accountPage
+	err := p.Accounts.Connect(r.Context(), v.Account, who)
+	if err == nil {
+		next = desk.ReturnPath(j.next)
+		err = p.Accounts.Update(r.Context(), func(tx *accountdb.Tx) error { return tx.Prove(v.Session.Hash, accountdb.ByElsewhere) })
+	}
 	if errors.Is(err, accountdb.ErrForeign) {
 		return desk.Problem{Status: http.StatusConflict, Key: "entry.of_another", Args: []any{"Name", at.Name}, Link: accountPage, Word: "problem.go.account"}
 	}
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, accountPage, http.StatusSeeOther)
+	http.Redirect(w, r, next, http.StatusSeeOther)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/passkey"
 	"github.com/cardea-id/cardea/cloud/password"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 	"github.com/cardea-id/cardea/cloud/throttle"
@@ -25,6 +26,11 @@ type entrance struct {
 	WrongMail bool   // with the address, not with the password
 	Minimum   int
 	Elsewhere []provided
+	Passkey   passkey.Options // asks the browser for one; empty: there are none here
+	Codes     bool            // mail can be sent
+	Terms     bool            // the brand has some
+	Name      string
+	Reset     string // where a forgotten password is replaced
 }
 
 func (p *Room) showSignIn(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
@@ -52,8 +58,14 @@ func (p *Room) showEntrance(w http.ResponseWriter, v desk.Visit, status int, nam
 	if name == "register.html" {
 		title, other = "entry.create", "/signin"
 	}
-	e.Other = desk.WithNext(other, e.Next)
-	return p.Pages.Show(w, p.Welcome(w, v), status, name, desk.View{Title: title, Body: e})
+	e.Other, e.Reset = desk.WithNext(other, e.Next), desk.WithNext("/reset", e.Next)
+	e.Codes, e.Terms = p.Mail != nil, p.Terms != ""
+	v = p.Welcome(w, v)
+	var err error
+	if e.Passkey, err = p.askPasskey(v); err != nil {
+		return err
+	}
+	return p.Pages.Show(w, v, status, name, desk.View{Title: title, Body: e})
 }
 
 // postSignIn does the same work and gives the same answer whether the address or
@@ -79,14 +91,14 @@ func (p *Room) postSignIn(w http.ResponseWriter, r *http.Request, v desk.Visit) 
 		return busy(err)
 	}
 	giveBack()
-	return p.enter(w, r, login.Account, accountdb.ByPassword, e.Next)
+	return p.enter(w, r, v, login.Account, accountdb.ByPassword, e.Next)
 }
 
 // errNotRecognised: no such login. An expected outcome.
 var errNotRecognised = errors.New("not recognised")
 
 func (p *Room) recognise(ctx context.Context, email, typed string) (accountdb.Login, error) {
-	login, err := p.accounts.LoginByEmail(ctx, email)
+	login, err := p.Accounts.LoginByEmail(ctx, email)
 	if err != nil && !errors.Is(err, accountdb.ErrNotFound) {
 		return login, fmt.Errorf("sign in: %w", err)
 	}
@@ -101,35 +113,6 @@ func (p *Room) recognise(ctx context.Context, email, typed string) (accountdb.Lo
 		return login, errNotRecognised
 	}
 	return login, nil
-}
-
-func (p *Room) postRegister(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
-	e := entrance{Next: r.PostFormValue("next"), Mail: r.PostFormValue("email")}
-	email, ok := desk.ParseEmail(e.Mail)
-	if !ok {
-		e.Wrong, e.WrongMail = v.Language.Text("entry.no_email"), true
-		return p.showEntrance(w, v, http.StatusUnprocessableEntity, "register.html", e)
-	}
-	chosen := r.PostFormValue("password")
-	if e.Wrong = checkPassword(v.Language, chosen, email); e.Wrong != "" {
-		return p.showEntrance(w, v, http.StatusUnprocessableEntity, "register.html", e)
-	}
-	if _, err := p.try(r, email, time.Now()); err != nil {
-		return err
-	}
-	hash, err := p.Passwords.Hash(r.Context(), chosen)
-	if err != nil {
-		return busy(err)
-	}
-	account, err := p.accounts.Register(r.Context(), email, hash)
-	if errors.Is(err, accountdb.ErrTaken) {
-		e.Wrong, e.WrongMail = v.Language.Text("entry.taken"), true
-		return p.showEntrance(w, v, http.StatusConflict, "register.html", e)
-	}
-	if err != nil {
-		return err
-	}
-	return p.enter(w, r, account, accountdb.ByPassword, e.Next)
 }
 
 // try spends one try of the address and one of the login, and returns how to
@@ -156,13 +139,28 @@ func busy(err error) error {
 	return err
 }
 
-// enter signs the browser in and lets it go on to where it was going.
-func (p *Room) enter(w http.ResponseWriter, r *http.Request, account cardea.AccountID, by accountdb.Method, next string) error {
-	if err := p.SignIn(w, r, desk.Meeting{Account: account, By: by}); err != nil {
+// enter signs the browser in and lets it go on to where it was going. Its owner is
+// told if the browser was never seen before.
+func (p *Room) enter(w http.ResponseWriter, r *http.Request, v desk.Visit, account cardea.AccountID, by accountdb.Method, next string) error {
+	err := p.SignIn(w, r, desk.Meeting{Account: account, By: by, Also: func(tx *accountdb.Tx, m desk.Met) error {
+		if !m.New {
+			return nil
+		}
+		return p.tell(tx, v, account, notice{Key: "mail.browser", Args: []any{"Browser", browserWords(v, m.Browser)}, Undo: undoSession, Ref: m.Session[:]})
+	}})
+	if err := p.sent(err); err != nil {
 		return err
 	}
 	http.Redirect(w, r, desk.ReturnPath(next), http.StatusSeeOther)
 	return nil
+}
+
+// browserWords is a browser as its owner reads of it.
+func browserWords(v desk.Visit, name string) string {
+	if name == "" {
+		return v.Language.Text("ways.some_browser")
+	}
+	return name
 }
 
 func (p *Room) postSignOut(w http.ResponseWriter, r *http.Request, v desk.Visit) error {

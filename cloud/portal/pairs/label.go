@@ -105,9 +105,13 @@ func (p *Room) postLabel(w http.ResponseWriter, r *http.Request, v desk.Visit) e
 		if wrong != "" {
 			return p.showLabelRequest(w, v, http.StatusUnprocessableEntity, label, asks, typedName(r), wrong)
 		}
+		if err := p.Sure(v, desk.Pairing, labelLink(string(label))); err != nil {
+			return err
+		}
 		if err := p.labels.ApproveLabel(r.Context(), v.Account, label, name); err != nil {
 			return labelProblem(err)
 		}
+		p.tellLabel(r, v, name)
 		http.Redirect(w, r, labelLink(string(label)), http.StatusSeeOther)
 		return nil
 	case "decline":

@@ -150,10 +150,14 @@ func (p *Room) approve(w http.ResponseWriter, r *http.Request, v desk.Visit, cod
 		}
 		return errOtherCode
 	}
+	if err := p.Sure(v, desk.Pairing, pairLink(code)); err != nil {
+		return err
+	}
 	grant, err := p.codes.Approve(r.Context(), v.Account, code, name)
 	if err != nil {
 		return codeProblem(err, "")
 	}
+	p.tell(r, v, grant, name)
 	http.Redirect(w, r, "/pair/approved?"+url.Values{"grant": {string(grant)}}.Encode(), http.StatusSeeOther)
 	return nil
 }

@@ -43,9 +43,38 @@ type Room struct {
 	*desk.Desk
 	Pages *desk.Pages
 
+	// Told is told what an owner has let in. Nil: nobody is.
+	Told func(ctx context.Context, v desk.Visit, grant pairing.GrantID, name string) error
+
 	codes   Codes
 	labels  Labels
 	devices desk.Devices
+}
+
+// tell tells of what was let in. It is in, whether or not that can be told.
+func (p *Room) tell(r *http.Request, v desk.Visit, grant pairing.GrantID, name string) {
+	if p.Told == nil {
+		return
+	}
+	if err := p.Told(r.Context(), v, grant, name); err != nil {
+		p.Log.ErrorContext(r.Context(), "owner not told of a pairing", "err", err)
+	}
+}
+
+// tellLabel is the same for the one that was let in last.
+func (p *Room) tellLabel(r *http.Request, v desk.Visit, name string) {
+	all, err := p.codes.Grants(r.Context(), v.Account)
+	if err != nil {
+		p.Log.ErrorContext(r.Context(), "owner not told of a pairing", "err", err)
+		return
+	}
+	var last issuer.Grant
+	for _, g := range all {
+		if g.Approved.After(last.Approved) {
+			last = g
+		}
+	}
+	p.tell(r, v, last.ID, name)
 }
 
 // New makes the room.

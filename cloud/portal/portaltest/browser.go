@@ -159,6 +159,9 @@ func (d *Document) Form(words string) Form {
 				if name := Attr(b, "name"); name != "" {
 					out.Fields.Set(name, Attr(b, "value"))
 				}
+				if there := Attr(b, "formaction"); there != "" {
+					out.Action = there
+				}
 				return out
 			}
 		}
