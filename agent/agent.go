@@ -101,6 +101,8 @@ type agent struct {
 	web  *http.Client
 	gate *gate.Gate
 
+	order func() ([]cardea.LinkID, error) // who is linked
+
 	pages *page.Pages
 
 	events *events.Collector
@@ -115,7 +117,7 @@ type agent struct {
 }
 
 func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
-	a := &agent{Config: c, log: log}
+	a := &agent{Config: c, log: log, order: st.db.Order}
 	a.pages = page.NewPages()
 	a.gate = gate.New(gate.Config{
 		Path: filepath.Join(c.RunDir, clockFile), Resumes: gate.Resumes(), Changed: func() { a.pages.Publish(a.gate) }, Log: log,
@@ -130,7 +132,7 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 	}
 	a.syncer, err = syncer.New(syncer.Config{
 		DB: st.db, Gate: a.gate, Signer: st.key, HTTP: a.web, Log: log,
-		Silence: c.PostAfter, MaxInterval: c.MaxInterval, Believe: a.believe, RTC: gate.RTC(),
+		Silence: c.PostAfter, MaxInterval: c.MaxInterval, Rest: c.rest(a.gate.Boot()), Believe: a.believe, RTC: gate.RTC(),
 		Keys: c.anyServer(), RootPin: c.RootPin, Passed: a.trust.LastKnownGood,
 		Connect: func(url, issuer string, up func(), message func([]byte)) syncer.Pipe {
 			return a.pipe(broker, url, issuer, up, message)
@@ -184,6 +186,7 @@ func (a *agent) run(ctx context.Context, l net.Listener) error {
 		"events":    a.events.Run,
 		"rest":      a.rest,
 		"pages":     func(ctx context.Context) error { return a.pages.Run(ctx, a.gate.Boot) },
+		"rental":    a.rent,
 		"local API": func(ctx context.Context) error { return a.api.Serve(ctx, l) },
 	} {
 		parts.Go(func() {

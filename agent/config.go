@@ -82,6 +82,12 @@ type Config struct {
 	// Empty: the device has no label, and shows or says its codes.
 	LabelKey string `toml:"label_key"`
 
+	// RentFor is for a device that is lent or rented: after so long all links end by
+	// themselves, as with POST /v1/reset, and nothing of who used it is left. It is
+	// counted from the first link on, by the time the device was on and, where the
+	// time is known, by the time that passed. 0: the device is its owner's.
+	RentFor time.Duration `toml:"rent_for"`
+
 	// PostAfter is how long the broker may give no answer before reports go
 	// over HTTPS. Default 60 s.
 	PostAfter time.Duration `toml:"post_after"`
@@ -89,6 +95,12 @@ type Config struct {
 	// MaxInterval is how long the cloud is not asked at most while nothing
 	// happens. Default 6 h.
 	MaxInterval time.Duration `toml:"max_interval"`
+
+	// PowerUpRest is how long the cloud is left alone at most after the machine was
+	// powered up, unless somebody does something with the device: a random time, so
+	// that a street that has its power back does not connect in one second. Default
+	// 60 s.
+	PowerUpRest time.Duration `toml:"power_up_rest"`
 
 	// Prober is a program that calls Probed first of all, such as the agent's
 	// own: a database that may be damaged is read in it before this process
@@ -133,6 +145,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Socket == "" {
 		c.Socket = filepath.Join(c.RunDir, filepath.Base(client.DefaultSocket))
 	}
+	if c.PowerUpRest == 0 {
+		c.PowerUpRest = time.Minute
+	}
 	if n := len(c.DeviceSerial); n > maxSerial {
 		c.DeviceSerial = c.DeviceSerial[n-maxSerial:]
 	}
@@ -157,10 +172,25 @@ func (c Config) validate() error {
 			return fmt.Errorf("%w: root_pin: want a thumbprint, 43 characters of base64url", ErrConfig)
 		}
 	}
-	if c.PostAfter < 0 || c.MaxInterval < 0 {
-		return fmt.Errorf("%w: post_after and max_interval: a time such as \"60s\"", ErrConfig)
+	if c.RentFor < 0 || c.RentFor > 0 && c.RentFor < time.Second {
+		return fmt.Errorf("%w: rent_for: a time such as \"72h\", at least a second", ErrConfig)
+	}
+	if c.PostAfter < 0 || c.MaxInterval < 0 || c.PowerUpRest < 0 {
+		return fmt.Errorf("%w: post_after, max_interval and power_up_rest: a time such as \"60s\"", ErrConfig)
 	}
 	return nil
+}
+
+// poweredUp is how long after its boot a machine that starts the agent has just
+// been powered up.
+const poweredUp = 3 * time.Minute
+
+// rest is how long the cloud is left alone by an agent that starts now.
+func (c Config) rest(boot time.Duration) time.Duration {
+	if boot > poweredUp {
+		return 0 // only the agent starts anew
+	}
+	return c.PowerUpRest
 }
 
 // secure reports whether the way to the issuer is protected.

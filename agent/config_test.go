@@ -43,6 +43,8 @@ func TestConfigRefuses(t *testing.T) {
 		{}, {Issuer: "id.example.com"}, {Issuer: "https://"}, {Issuer: "https://user@id.example.com"},
 		{Issuer: "https://id.example.com?x=1"}, {Issuer: "https://id.example.com#x"}, {Issuer: "://"},
 		{Issuer: "https://id.example.com", ConnectTo: ":443"}, {Issuer: "https://id.example.com", MaxInterval: -time.Second},
+		{Issuer: "https://id.example.com", RentFor: time.Millisecond}, {Issuer: "https://id.example.com", RentFor: -time.Hour},
+		{Issuer: "https://id.example.com", PowerUpRest: -time.Second},
 	} {
 		if err := bad.Check(); !errors.Is(err, agent.ErrConfig) {
 			t.Errorf("%+v: %v", bad, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/agent/session"
 	"github.com/cardea-id/cardea/store/devicedb"
+	"github.com/cardea-id/cardea/store/slots"
 )
 
 // A reset makes the state folder of another device beside what is there, with a
@@ -95,6 +96,7 @@ func (a *agent) draft(prepare func(state) error) (next state, err error) {
 // error the present one stays.
 func (a *agent) decide(next state, last []devicedb.Farewell) error {
 	for _, f := range last {
+		f.Erased = true // once it is answered, not even its name stays
 		if err := next.db.KeepFarewell(f); err != nil {
 			return err
 		}
@@ -139,6 +141,10 @@ func clearOut(dir string) error {
 	ready := filepath.Join(dir, resetReady)
 	if _, err := os.Stat(ready); errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	// Without the key whatever else a disk keeps of it can not be read.
+	if err := slots.Wipe(filepath.Join(dir, keyFile)); err != nil {
+		return err
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -244,10 +244,11 @@ type Switched struct {
 	Generation uint64        `json:"generation"`
 }
 
-// Reset says that the device is empty, and its new id.
+// Reset says that the device is empty, whose links ended with it, and its new id.
 type Reset struct {
 	Reset  bool            `json:"reset"`
 	Device cardea.DeviceID `json:"device"`
+	Ended  []cardea.LinkID `json:"ended"`
 }
 
 // A Preference is one setting. Value is a JSON scalar, or an array of strings.

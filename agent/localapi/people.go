@@ -73,12 +73,16 @@ func (s *Server) reset(c *call) error {
 	if s.Resetter == nil {
 		return errNoReset
 	}
+	ended, err := s.DB.Order()
+	if err != nil {
+		s.log.Warn("whose links end with the reset can not be read", "err", err) // they end all the same
+	}
 	device, err := s.Resetter.Reset(c.r.Context())
 	if err != nil {
 		return unreachable(err)
 	}
 	c.part()
-	return c.answer(client.Reset{Reset: true, Device: device})
+	return c.answer(client.Reset{Reset: true, Device: device, Ended: append([]cardea.LinkID{}, ended...)})
 }
 
 // part ends the connection after the answer: what is asked next is for the

@@ -93,6 +93,7 @@ func (s *Syncer) decide(id cardea.LinkID, entries ...cardea.LogEntry) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.rouse()
 	l := s.links[id]
 	if l == nil {
 		return fmt.Errorf("decide: %w", devicedb.ErrNotFound)

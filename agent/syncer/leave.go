@@ -32,6 +32,7 @@ func (s *Syncer) Unlink(id cardea.LinkID) error {
 	if l == nil {
 		return fmt.Errorf("unlink: %w", devicedb.ErrNotFound)
 	}
+	s.rouse()
 	if err := s.leave(l); err != nil {
 		return fmt.Errorf("unlink: %w", err)
 	}

@@ -222,6 +222,7 @@ func (s *Syncer) Join(id cardea.LinkID, down []byte) error {
 	if len(down) > 0 {
 		s.judge(arrival{payload: down})
 	}
+	s.rouse()
 	s.connect()
 	s.poke()
 	return nil
@@ -241,6 +242,7 @@ func (s *Syncer) Activate(id cardea.LinkID) error {
 	if before == id {
 		return nil
 	}
+	s.rouse()
 	s.cfg.Gate.Activate(id)
 	if err := s.cfg.DB.SetActive(id); err != nil {
 		s.cfg.Gate.Activate(cardea.LinkID{})

@@ -41,7 +41,7 @@ type pipe struct {
 // connect runs one pipe for each broker that links or farewells have, and ends
 // the others. s.mu is held.
 func (s *Syncer) connect() {
-	if s.ctx == nil || s.ctx.Err() != nil || s.cfg.Connect == nil {
+	if s.ctx == nil || s.ctx.Err() != nil || s.cfg.Connect == nil || s.rested != 0 {
 		return
 	}
 	wanted := map[string]string{} // broker to issuer
@@ -123,6 +123,11 @@ func (s *Syncer) sendDue() time.Duration {
 	s.mu.Lock()
 	var out []sending
 	now := s.cfg.Gate.Boot()
+	if s.resting(now) {
+		wait := min(maxWait, s.rested-now)
+		s.mu.Unlock()
+		return wait
+	}
 	for _, l := range s.links {
 		out = s.collect(out, l.ID, &l.outbox, now, func() [][]byte { return s.seal(l, now) })
 	}

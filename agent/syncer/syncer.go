@@ -92,6 +92,11 @@ type Config struct {
 	// not know the time. Nil: none is.
 	Passed func() time.Time
 
+	// Rest is how long the clouds are left alone at most after Run began: for a
+	// device that was just powered up, with all others of its street. It ends when
+	// somebody decides something, is linked or takes over. 0: they are not.
+	Rest time.Duration
+
 	// Silence is how long the pipe may give no answer before reports are
 	// posted; 60 s by default. Down is how long it may be down; 3 s by default.
 	Silence time.Duration
@@ -163,6 +168,7 @@ type Syncer struct {
 	farewells map[cardea.LinkID]*farewell
 	pipes     map[string]*pipe // by the broker's URL
 	refused   map[Refusal]uint64
+	rested    time.Duration // when the rest after a power-up ends; 0: there is none
 
 	showing sign // under its own lock
 
@@ -256,6 +262,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 	defer cancel()
 	s.mu.Lock()
 	s.ctx = ctx
+	s.rest()
 	s.connect()
 	s.mu.Unlock()
 	began := time.Now()

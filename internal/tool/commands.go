@@ -11,7 +11,7 @@ func parts() []part {
 	return []part{
 		{"See", []command{statusCommand(), consentsCommand(), noticeCommand(), prefsCommand(), watchCommand()}},
 		{"Decide", []command{allowCommand(), withdrawCommand()}},
-		{"Set up", []command{pairCommand(), labelCommand(), whoamiCommand(), checkCommand(), demoCommand(), completionCommand()}},
+		{"Set up", []command{pairCommand(), labelCommand(), whoamiCommand(), checkCommand(), returnCommand(), demoCommand(), completionCommand()}},
 	}
 }
 

@@ -106,6 +106,7 @@ var held = map[string]string{
 	"GET /v1/notice": `{"key":"voice/use","version":1,"language":"de","notice":"` + strings.Repeat("ab", 32) + `","class":"A","title":"Sprache \u001b[31m",
 		"question":"Dürfen wir?","what":"Was Sie sagen","why":"","benefit":"","refusal":"Nichts","data":["voice","place"],
 		"recipients":[{"name":"Ears","relation":"third_party","country":"US","sold":true}],"retention":"30 days","countries":["US"],"valid_days":365}`,
+	"POST /v1/reset": `{"reset":true,"device":"another","ended":["` + link + `"]}`,
 	"GET /v1/whoami": `{"pid":7,"uid":4711,"gid":4711,"unit":"ui.service","program":"ui","rule":{"file":"/etc/cardea/apps.d/ui.toml",
 		"user":"4711","unit":"ui.service"},"entitlements":["decide"],"purposes":["*"]}`,
 	"GET /v1/check": `{"findings":[{"check":"flush","state":"ok","found":"a page is on the disk in 2ms"},
@@ -133,6 +134,7 @@ func TestCommands(t *testing.T) {
 			notice + `","reach":"device","link":"` + link + `","head":` + head + `}`},
 		{"allow voice/use --reach everyone", "on its way", `POST /v1/consents/allow {"key":"voice/use","version":0,"notice":"","reach":"everyone"}`},
 		{"notice voice/use --lang de", "Dürfen wir?|Was Sie sagen|voice, place|Ears, US, for money or value|30 days|365 days|abababab", "GET /v1/notice"},
+		{"return --yes", "given back|ended|" + link + "|NzbL|another", "POST /v1/reset {}"},
 		{"whoami", "You are ui|4711|ui.service|unit ui.service and user 4711|all", "GET /v1/whoami"},
 		{"check", "✓ flush|◐ clock|→ let the device reach the cloud|by itself", "GET /v1/check"},
 	} {
@@ -190,6 +192,7 @@ func TestExitCodes(t *testing.T) {
 		{"prefs voice_speed 1 --reach everyone", tool.Usage, "--reach is one of"},
 		{"allow a/use", tool.Usage, "64 hexadecimal"},
 		{"allow a/use --reach everyone --version 2", tool.Usage, "leave --notice"},
+		{"return", tool.Usage, "say --yes"},
 		{"status --nonsense", tool.Usage, "not defined"},
 		{"completion tcsh", tool.Usage, "bash, zsh and fish"},
 		{"demo --owner nobody", tool.Usage, "you or script"},

@@ -114,6 +114,7 @@ func (h *house) build(ctx context.Context, bin string) error {
 }
 
 const agentConfig = `issuer = %q
+power_up_rest = "1ns"
 ca_file = "/etc/ca.pem"
 state_dir = "/disk/cardea"
 run_dir = "/run/cardea"
