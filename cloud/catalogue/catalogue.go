@@ -56,7 +56,8 @@ func Parse(text []byte) (*cardea.Catalogue, error) {
 // else. A value that does not fit is left for Check to name.
 func shorten(d *cardea.PreferenceDef) {
 	for _, v := range []*cardea.Value{&d.Default, &d.Protective} {
-		if *v != "" && slices.Contains(cardea.TextTypes, d.Type) {
+		none := v == &d.Default && d.Type == cardea.TypeHours // no hours are hours too
+		if (*v != "" || none) && slices.Contains(cardea.TextTypes, d.Type) {
 			quoted, _ := json.Marshal(string(*v)) // a string always has a JSON form
 			*v = cardea.Value(quoted)
 		}

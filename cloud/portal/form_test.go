@@ -20,6 +20,8 @@ func FuzzForms(f *testing.F) {
 	f.Add("/pair", "code=WDJB-MJHT&answer=approve&name=Kitchen")
 	f.Add("/consents", "key=voice_clips/use&decision=deny&base=0.0.")
 	f.Add("/preferences", "preference=volume&value=5&base=0.0.")
+	f.Add("/preferences", "preference=volume&back=1&device=x&base=0.0.")
+	f.Add("/communication", "preference=comm.quiet&from=21:00&to=08:00&base=0.0.")
 	f.Add("/devices/unlink", "link=x")
 	f.Add("/devices/confirm", "link=AAAAAAAAAAAAAAAAAAAAAA")
 	f.Add("/nowhere", "a=b;c=d&&=")

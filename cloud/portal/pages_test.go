@@ -30,7 +30,7 @@ func everyPage(t *testing.T) map[string]*portaltest.Document {
 		"foreign":       anyone.Post("/signin", url.Values{}),
 	}
 	for name, path := range map[string]string{
-		"consents": "/consents", "devices": "/devices", "history": "/history", "account": "/account", "type a code": "/pair", "pair": "/pair?code=WDJB-MJHT",
+		"consents": "/consents", "devices": "/devices", "history": "/history", "settings": "/preferences", "messages": "/communication", "account": "/account", "type a code": "/pair", "pair": "/pair?code=WDJB-MJHT",
 		"bad code": "/pair?code=hello", "wrong code": "/pair?code=WWWWWWWW", "approved": "/pair/approved?grant=the-grant",
 		"declined": "/pair/declined", "unlink": "/devices/unlink?link=" + h.Devices.Get()[0].Link.String(),
 		"unlink nothing": "/devices/unlink?link=x", "no receipt": "/history/receipt?entry=99",

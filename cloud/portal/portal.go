@@ -16,6 +16,7 @@ import (
 	"github.com/cardea-id/cardea/cloud/portal/devices"
 	"github.com/cardea-id/cardea/cloud/portal/entry"
 	"github.com/cardea-id/cardea/cloud/portal/pairs"
+	"github.com/cardea-id/cardea/cloud/portal/preferences"
 	"github.com/cardea-id/cardea/cloud/provider"
 	"github.com/cardea-id/cardea/internal/web"
 )
@@ -32,6 +33,12 @@ type Pairings interface {
 	devices.Grants
 }
 
+// Ledger is what owners are asked, decide and set: *ledger.Ledger.
+type Ledger interface {
+	choices.Ledger
+	preferences.Ledger
+}
+
 // Config is what a portal works with.
 type Config struct {
 	// Issuer is the address under which browsers reach the portal, such as
@@ -41,7 +48,7 @@ type Config struct {
 	Brand string
 
 	Accounts Accounts
-	Ledger   choices.Ledger
+	Ledger   Ledger
 	Devices  devices.Hub
 	Pairings Pairings
 	Labels   pairs.Labels
@@ -84,6 +91,8 @@ type Portal struct {
 	Choices *choices.Room
 	Devices *devices.Room
 
+	Preferences *preferences.Room
+
 	handler http.Handler
 }
 
@@ -112,6 +121,8 @@ func New(c Config) (*Portal, error) {
 		Pairs:   pairs.New(d, c.Pairings, c.Labels, c.Devices),
 		Choices: choices.New(d, c.Ledger, c.Devices, c.Receipts),
 		Devices: devices.New(d, c.Devices, c.Pairings, c.Ledger),
+
+		Preferences: preferences.New(d, c.Ledger, c.Devices),
 	}
 	p.Pairs.Told = p.Entry.Paired
 	p.handler, err = p.routes(u.Scheme + "://" + u.Host)
@@ -144,6 +155,7 @@ func (p *Portal) routes(origin string) (http.Handler, error) {
 	p.Entry.Routes(mux)
 	p.Pairs.Routes(mux)
 	p.Choices.Routes(mux)
+	p.Preferences.Routes(mux)
 	p.Devices.Routes(mux)
 	mux.Handle("/", p.Desk.Open(func(http.ResponseWriter, *http.Request, desk.Visit) error { return desk.ErrNoPage }))
 

@@ -11,15 +11,14 @@ import (
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 )
 
-// Choices are the page of consents and preferences.
+// Choices are the page of consents.
 type choices struct {
-	Signal      bool // the browser asks not to sell or share
-	Sells       bool // and something here is about that
-	Conflicts   []conflict
-	Progress    progress
-	Purposes    []purpose
-	Necessary   []purpose // listed, not asked
-	Preferences []preference
+	Signal    bool // the browser asks not to sell or share
+	Sells     bool // and something here is about that
+	Conflicts []conflict
+	Progress  progress
+	Purposes  []purpose
+	Necessary []purpose // listed, not asked
 }
 
 // A progress is how far the devices are with what was decided.
@@ -144,9 +143,6 @@ func choicesOf(v desk.Visit, asked ledger.Page, devices []hub.Device, now time.T
 		} else {
 			c.Necessary = append(c.Necessary, p)
 		}
-	}
-	for _, choice := range asked.Preferences {
-		c.Preferences = append(c.Preferences, preferenceOf(v, choice, desk.BaseText(asked.Head)))
 	}
 	return c
 }

@@ -1,7 +1,6 @@
 package choices_test
 
 import (
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -280,72 +279,6 @@ func TestDecisionsThatAreRefused(t *testing.T) {
 	if seq := h.Head(t, account).Seq; seq != 0 {
 		t.Errorf("%d entries in the ledger", seq)
 	}
-}
-
-func TestPreferences(t *testing.T) {
-	h := portaltest.Open(t)
-	b := h.Browser(t)
-	account := b.Register()
-	set := func(key, words, v string) *portaltest.Document {
-		d := b.Get("/consents")
-		f := d.Find("p-" + key)
-		fields := url.Values{"value": {v}}
-		for in := range portaltest.Within(f, "input") {
-			if portaltest.Attr(in, "type") == "hidden" {
-				fields.Set(portaltest.Attr(in, "name"), portaltest.Attr(in, "value"))
-			}
-		}
-		for button := range portaltest.Within(f, "button") {
-			if portaltest.TextOf(button) == words && portaltest.Attr(button, "name") != "" {
-				fields.Set(portaltest.Attr(button, "name"), portaltest.Attr(button, "value"))
-			}
-		}
-		return b.Post(portaltest.Attr(f, "action"), fields)
-	}
-	for _, c := range []struct{ key, words, value, want string }{
-		{"volume", "Save", " 7 ", "7"}, {"units", "Save", "imperial", `"imperial"`},
-		{"greeting", "Save", `Hi "you" <b>`, `"Hi \"you\" <b>"`}, {"microphone", "No", "", "false"}, {"microphone", "Yes", "", "true"},
-	} {
-		d := b.Follow(set(c.key, c.words, c.value))
-		d.Check()
-		page, err := h.Ledger.Page(t.Context(), account, "en")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, p := range page.Preferences {
-			if string(p.Def.Key) == c.key && string(p.Value) != c.want {
-				t.Errorf("%s is %s, want %s", c.key, p.Value, c.want)
-			}
-		}
-	}
-	d := b.Get("/consents")
-	if v := portaltest.Attr(d.Find("p-greeting-value"), "value"); v != `Hi "you" <b>` {
-		t.Errorf("the greeting is shown as %q", v)
-	}
-	for _, c := range []struct {
-		key, value string
-		status     int
-	}{
-		{"volume", "11", 422}, {"volume", "loud", 422}, {"volume", "1e999", 422}, {"units", "leagues", 422}, {"greeting", strings.Repeat("x", 10<<10), 422},
-		{"volume", `5,"x":1`, 422},
-	} {
-		if d := set(c.key, "Save", c.value); d.Status != c.status {
-			t.Errorf("%s = %.20q: status %d, want %d", c.key, c.value, d.Status, c.status)
-		}
-	}
-}
-
-func TestPreferenceSomebodyElseChanged(t *testing.T) {
-	h := portaltest.Open(t)
-	b := h.Browser(t)
-	b.Register()
-	old := b.Get("/consents").Find("p-volume")
-	b.Follow(b.Send(b.Get("/consents").Find("p-volume"), "Save"))
-	d := b.Send(old, "Save")
-	if d.Status != http.StatusConflict {
-		t.Errorf("status %d", d.Status)
-	}
-	d.MustSay("Somebody else changed this")
 }
 
 func TestNoDevicesYet(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package choices is where owners decide: consents and settings, and the history
-// of what they decided.
+// Package choices is where owners decide what their devices may do, and the
+// history of what they decided.
 //
 // What it promises:
 //
@@ -74,6 +74,4 @@ func (p *Room) Routes(mux *http.ServeMux) {
 	mux.Handle("GET "+receiptPage, p.Owner(p.showReceipt))
 	mux.Handle("GET "+receiptFile, p.Owner(p.sendReceipt))
 	mux.Handle("GET /notices/{purpose}/{version}/{language}", p.Open(p.showNotice))
-	mux.Handle("GET /preferences", http.RedirectHandler(desk.Home+"#preferences", http.StatusSeeOther))
-	mux.Handle("POST /preferences", p.Owner(p.postPreference))
 }

@@ -24,6 +24,8 @@ var returnPages = map[string][]string{
 	"/consents":         nil,
 	"/devices":          nil,
 	"/devices/unlink":   {"link", "grant"},
+	"/preferences":      nil,
+	"/communication":    nil,
 }
 
 // ReturnPath is where to go after signing in: the page asked for if it is one of
