@@ -67,7 +67,7 @@ func viewOf(l *language.Language, made receipt.Receipt, of ledger.Evidence, now 
 	out := receiptView{
 		Receipt: made, Controller: made.Record.Parties[0], Event: made.Record.Events[0], Asked: made.Record.Processing.Purposes[0],
 		Terms: purposeOf(l, ledger.Choice{Purpose: of.Purpose, Text: of.Text}), Yes: e.Act == cardea.ActGrant, What: told.What, How: told.How,
-		When: l.Clock(e.Recorded.Time(), now), Language: language.NameOf(of.Language), Unknown: made.Proof.Notice.IsZero(),
+		When: l.Clock(e.Recorded.Time(), time.Time{}), Language: language.NameOf(of.Language), Unknown: made.Proof.Notice.IsZero(),
 		File: receiptFile + "?entry=" + strconv.FormatUint(e.Position.Seq, 10),
 	}
 	if out.Yes {
