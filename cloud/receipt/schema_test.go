@@ -2,7 +2,9 @@ package receipt_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -143,4 +145,49 @@ func parent(t *testing.T, doc map[string]any, path string) (map[string]any, stri
 		t.Fatalf("no object at %s", path)
 	}
 	return out, steps[len(steps)-1]
+}
+
+// TestDocumentedReceipt: the example of docs/receipts.md is one, and has the fields
+// that a real one has.
+func TestDocumentedReceipt(t *testing.T) {
+	text, err := os.ReadFile("../../docs/receipts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```json\n")
+	example, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("no example")
+	}
+	shown := parsed(t, []byte(example))
+	if err := schema(t).Validate(shown); err != nil {
+		t.Error(err)
+	}
+	w := newWorld(t)
+	w.says(cardea.ActDeny, "product_analytics/use")
+	r := w.receipt(w.says(cardea.ActGrant, "product_analytics/use"))
+	r.JWS, r.Record.Parties = "", r.Record.Parties[:1]
+	r.Record.Processing.Purposes[0].Information = r.Record.Processing.Purposes[0].Information[:1]
+	made, err := r.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := fieldsOf("", parsed(t, made)), fieldsOf("", shown); !slices.Equal(a, b) {
+		t.Errorf("a receipt has\n%q\nand the example\n%q", a, b)
+	}
+}
+
+// fieldsOf are the paths of all members.
+func fieldsOf(at string, v any) (all []string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			all = append(append(all, at+name), fieldsOf(at+name+"/", v[name])...)
+		}
+	case []any:
+		for _, item := range v {
+			all = append(all, fieldsOf(at, item)...)
+		}
+	}
+	return all
 }

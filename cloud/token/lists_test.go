@@ -2,8 +2,11 @@ package token_test
 
 import (
 	"crypto/ecdsa"
+	"encoding/json"
 	"errors"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -197,5 +200,35 @@ func TestFirstStatementKeyIsKept(t *testing.T) {
 	k := open(t, db)
 	if list := publish(t, k, spring); !list.Keys[0].Equal(key.Public()) || !statementKey(k).Equal(key.Public()) {
 		t.Error("another key")
+	}
+}
+
+// TestStatedJWKS: the key of a statement, and so of a receipt, is found however many
+// came after it; tokens are verified with none of them.
+func TestStatedJWKS(t *testing.T) {
+	k := open(t, accountdbtest.Open(t))
+	publish(t, k, spring)
+	var all []string
+	for range 4 {
+		all = append(all, jose.Thumbprint(statementKey(k)))
+		rotateStatement(t, k, spring)
+	}
+	all = append(all, jose.Thumbprint(statementKey(k)))
+	var set struct {
+		Keys []struct{ Kid, Use, Alg, D string }
+	}
+	if err := json.Unmarshal(k.StatedJWKS(), &set); err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Keys) != len(all) || set.Keys[0].Kid != all[len(all)-1] {
+		t.Errorf("%d keys, the first %s", len(set.Keys), set.Keys[0].Kid)
+	}
+	for _, key := range set.Keys {
+		if !slices.Contains(all, key.Kid) || key.Use != "sig" || key.Alg != "ES256" || key.D != "" {
+			t.Errorf("%+v", key)
+		}
+		if strings.Contains(string(k.JWKS()), key.Kid) {
+			t.Errorf("%s verifies tokens too", key.Kid)
+		}
 	}
 }
