@@ -113,9 +113,14 @@ fuzz: ## every fuzz test, each for FUZZTIME=10s
 	  $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
 	done
 
+.PHONY: bare
+bare: # what the agent's socket is compared with
+	@$(BUILD) $(AGENT) -o $(BIN)/ ./internal/bench/bare
+
 .PHONY: bench
-bench: ## figures beside their goals: decisions, whole processes, what the disk has to bear
+bench: languages ## figures beside their goals: decisions, whole processes, what the disk has to bear
 	@{ $(GO) test -run '^$$' -bench '^BenchmarkDecide$$' -benchtime 300ms -count 5 -benchmem . ./agent/gate && \
+	  (cd internal/bench/peers && $(GO) test -run . -bench . -benchtime 300ms -count 5 -benchmem) && \
 	  $(GO) test -run '^$$' -bench . -benchtime 1x ./internal/e2e || echo FAIL; } | $(GO) run ./internal/figures testdata/figures.txt
 
 .PHONY: idle

@@ -9,7 +9,7 @@ import (
 
 func (s *Server) decide(c *call) error {
 	var req client.DecideRequest
-	if err := c.read(&req); err != nil {
+	if err := c.readQuestion(&req); err != nil {
 		return err
 	}
 	queries, err := queriesOf(req)

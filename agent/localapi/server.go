@@ -110,14 +110,19 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
+// Values of headers are shared by all answers, and never changed.
+var (
+	nothingLoaded = []string{"default-src 'none'; frame-ancestors 'none'"}
+	asTyped       = []string{"nosniff"}
+	noStore       = []string{"no-store"}
+)
+
 // guard refuses what no program of the device sends: a browser tells where it
 // comes from, and a name that was rebound to this socket tells another host.
 func guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-store")
+		h["Content-Security-Policy"], h["X-Content-Type-Options"], h["Cache-Control"] = nothingLoaded, asTyped, noStore
 		if err := foreign(r); err != nil {
 			h.Set("Connection", "close")
 			web.JSON(w, err.Status, err)

@@ -35,7 +35,7 @@ func Errorf(status int, code, format string, args ...any) *Error {
 // ReadJSON decodes a request body into v. It refuses another content type, an
 // unknown field, more than one value, and bodies over MaxBody.
 func ReadJSON(w http.ResponseWriter, r *http.Request, v any) error {
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+	if !is(r.Header.Get("Content-Type"), "application/json") {
 		return Errorf(http.StatusUnsupportedMediaType, "unsupported_media_type", "send application/json")
 	}
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, MaxBody))
@@ -51,7 +51,7 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, v any) error {
 
 // ReadBody reads a body of the media type, at most limit bytes.
 func ReadBody(w http.ResponseWriter, r *http.Request, media string, limit int64) ([]byte, error) {
-	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != media {
+	if !is(r.Header.Get("Content-Type"), media) {
 		return nil, Errorf(http.StatusUnsupportedMediaType, "unsupported_media_type", "send %s", media)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
@@ -61,6 +61,15 @@ func ReadBody(w http.ResponseWriter, r *http.Request, media string, limit int64)
 	return body, nil
 }
 
+// is reports whether a content type is of a media type, whatever its parameters.
+func is(kind, media string) bool {
+	if kind == media {
+		return true
+	}
+	got, _, err := mime.ParseMediaType(kind)
+	return err == nil && got == media
+}
+
 func bodyError(err error) error {
 	if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return Errorf(http.StatusRequestEntityTooLarge, "too_big", "the body is over %d bytes", tooBig.Limit)
@@ -68,11 +77,13 @@ func bodyError(err error) error {
 	return Errorf(http.StatusBadRequest, "invalid_request", "the body can not be read: %v", err)
 }
 
+// Values of headers are shared by all answers, and never changed.
+var typeJSON, noStore = []string{"application/json"}, []string{"no-store"}
+
 // JSON answers v. Nothing Cardea answers may be cached.
 func JSON(w http.ResponseWriter, status int, v any) {
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
+	h["Content-Type"], h["Cache-Control"] = typeJSON, noStore
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(v) // the client is gone if this fails
 }

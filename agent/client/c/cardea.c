@@ -126,11 +126,9 @@ static int once(const uint32_t *page, cardea_key *key, cardea_use use, uint32_t 
 	*out = deny(CARDEA_UNKNOWN);
 	if ((bar = load(image + I_BAR)) != 0)
 		out->reason = bar <= LAST_REASON ? (cardea_reason)bar : CARDEA_UNKNOWN;
-	else if (!known(use))
-		told = 1;
-	else if ((entry = find(image, key, hash(page, key))) != NULL)
+	else if (known(use) && (entry = find(image, key, hash(page, key))) != NULL)
 		told = judge(load(entry + E_ANSWERS), load(entry + E_UNTIL), use, now, out);
-	else
+	else if (known(use))
 		told = !(load(image + I_FLAGS) & FLAG_OVERFLOW);
 	/* Nothing above may be read after this. */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -224,12 +222,13 @@ static void drop(cardea *c)
 }
 
 /* refresh asks for a page. */
-static void refresh(cardea *c)
+static void refresh(cardea *c, uint32_t now)
 {
 	static const char request[] = "GET /v1/page HTTP/1.1\r\nHost: cardea\r\nConnection: close\r\n\r\n";
 	char text[1024];
 	int file;
 	drop(c);
+	c->retry = now + 1;
 	if (call(c, request, sizeof request - 1, text, sizeof text, &file) == 0 && file >= 0)
 		c->page = map(file);
 	if (file >= 0)
@@ -292,15 +291,16 @@ static cardea_answer ask(const cardea *c, const cardea_key *key, cardea_use use)
 cardea_answer cardea_decide(cardea *c, cardea_key *key, cardea_use use)
 {
 	struct timespec t;
-	cardea_answer a;
 	uint32_t now;
+	cardea_answer a;
 	if (!known(use) || clock_gettime(CLOCK_BOOTTIME, &t) != 0)
 		return deny(CARDEA_UNKNOWN);
 	now = (uint32_t)t.tv_sec;
-	if ((!c->page || !alive(c->page, now)) && now >= c->retry) {
-		c->retry = now + 1;
-		refresh(c);
-	}
+	if (c->page && cardea_read(c->page, key, use, now, &a))
+		return a;
+	if ((c->page && alive(c->page, now)) || now < c->retry)
+		return ask(c, key, use);
+	refresh(c, now);
 	return c->page && cardea_read(c->page, key, use, now, &a) ? a : ask(c, key, use);
 }
 
