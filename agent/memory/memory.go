@@ -6,6 +6,7 @@
 package memory
 
 import (
+	"os"
 	"runtime"
 	"runtime/debug"
 )
@@ -17,10 +18,14 @@ const percent = 30
 
 // Frugal has the runtime take as little as it can for a program that mostly
 // waits: one thread at a time, and little garbage. It is for the start of a
-// process.
+// process. What stands in the environment (GOMAXPROCS, GOGC) counts instead.
 func Frugal() {
-	runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(percent)
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
 }
 
 // GiveBack gives free memory back to the kernel, and has it forget which pages of

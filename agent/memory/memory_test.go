@@ -97,6 +97,15 @@ Anonymous:             0 kB
 func TestFrugal(t *testing.T) {
 	procs, gc := runtime.GOMAXPROCS(0), debug.SetGCPercent(100)
 	t.Cleanup(func() { runtime.GOMAXPROCS(procs); debug.SetGCPercent(gc) })
+	t.Setenv("GOMAXPROCS", "2")
+	t.Setenv("GOGC", "100")
+	runtime.GOMAXPROCS(2)
+	Frugal()
+	if n, was := runtime.GOMAXPROCS(0), debug.SetGCPercent(100); n != 2 || was != 100 {
+		t.Errorf("against the environment: %d threads at a time, garbage of %d %%", n, was)
+	}
+	os.Unsetenv("GOMAXPROCS")
+	os.Unsetenv("GOGC")
 	Frugal()
 	if n := runtime.GOMAXPROCS(0); n != 1 {
 		t.Errorf("%d threads at a time", n)

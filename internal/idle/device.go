@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/cardea-id/cardea"
@@ -35,7 +36,7 @@ var questions = map[cardea.Key]string{ordinary: "May we use what you play", pres
 
 const patience = 30 * time.Second
 
-func open(ctx context.Context, bin string) (d *device, err error) {
+func open(ctx context.Context, bin, bundle string) (d *device, err error) {
 	d = &device{}
 	module, err := stage.Module()
 	if err != nil {
@@ -46,6 +47,9 @@ func open(ctx context.Context, bin string) (d *device, err error) {
 		return d, err
 	}
 	if d.stage, err = stage.Start(ctx, c); err != nil {
+		return d, err
+	}
+	if err := d.trust(bundle); err != nil {
 		return d, err
 	}
 	if err := d.inMemory("speaker"); err != nil {
@@ -61,6 +65,25 @@ func open(ctx context.Context, bin string) (d *device, err error) {
 		return d, err
 	}
 	return d, nil
+}
+
+// trust has the device find the cloud's authority in a system's bundle, if there
+// is one.
+func (d *device) trust(bundle string) error {
+	if bundle == "" {
+		return nil
+	}
+	system, err := os.ReadFile(bundle)
+	if err != nil {
+		return err
+	}
+	own, err := os.ReadFile(d.stage.CAFile)
+	if err != nil {
+		return err
+	}
+	d.stage.CAFile = ""
+	path := filepath.Join(d.stage.Dir, "bundle.pem")
+	return errors.Join(os.WriteFile(path, slices.Concat(system, own), 0o644), os.Setenv("SSL_CERT_FILE", path), os.Setenv("SSL_CERT_DIR", d.stage.Dir))
 }
 
 func (d *device) scratch(in string) (string, error) {

@@ -1,6 +1,6 @@
 // Command idle says what an agent costs a device that does nothing.
 //
-//	idle [-bin bin/idle] [-for 60s]
+//	idle [-bin bin/idle] [-for 60s] [-bundle /etc/ssl/certs/ca-certificates.crt]
 //
 // The programs are the real ones, the agent stripped as a device gets it. The
 // device is linked over TLS, knows one authority, and is connected to its broker.
@@ -11,7 +11,8 @@
 // time given: at a device that is left alone, which the goals are for, and then,
 // for comparison, at one where a purpose is allowed that may be 30 seconds old at
 // most, so that the cloud is heard all the time. It ends with 1 if a goal was
-// missed.
+// missed. With -bundle the device knows no authority of its own but those of that
+// file, as a system's: to see what they take.
 package main
 
 import (
@@ -42,13 +43,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	bin := flags.String("bin", "bin/idle", "the `folder` of cardea-cloud and the stripped cardea-agent")
 	length := flags.Duration("for", time.Minute, "how long to look")
 	settle := flags.Duration("rest", rest, "how long to wait before")
+	bundle := flags.String("bundle", "", "trust the authorities of a `file`, as a system's")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	d, err := open(ctx, *bin)
+	d, err := open(ctx, *bin, *bundle)
 	if d != nil {
 		defer d.close()
 	}
