@@ -24,6 +24,7 @@ import (
 	"github.com/cardea-id/cardea/cloud/health"
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/ledger"
+	"github.com/cardea-id/cardea/cloud/mail"
 	"github.com/cardea-id/cardea/cloud/metrics"
 	"github.com/cardea-id/cardea/cloud/portal"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
@@ -44,6 +45,7 @@ type cloud struct {
 	broker *broker.Broker
 	hub    *hub.Hub
 	issuer *issuer.Issuer
+	mailer *mail.Mailer // nil: no mail is sent
 	http   *http.Server
 	door   *listener    // of HTTP
 	listen net.Listener // the door, behind TLS if there is a certificate
@@ -214,7 +216,15 @@ func (c *cloud) openHTTP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	policy, err := c.config.policy()
+	if err != nil {
+		return err
+	}
+	if err := c.openMail(); err != nil {
+		return err
+	}
 	pages, err := portal.New(portal.Config{
+		Secret: c.keys.Derive("passkeys"), Mail: c.sendMail(), Terms: c.config.SignIn.Terms, Policy: policy, Renamed: c.hub.Wake,
 		Issuer: c.config.Issuer, Brand: c.config.Brand, Accounts: c.db, Ledger: c.ledger, Devices: c.hub,
 		Pairings: c.issuer, Labels: c.issuer, Providers: providers, Address: c.address, Log: c.log,
 		Receipts: c.receipts(), Live: c.live, Clock: c.inTime,
@@ -258,6 +268,9 @@ func (c *cloud) run(ctx context.Context) error {
 	parts.Go(func() { c.hub.Run(work) })
 	parts.Go(func() { c.clock.Run(work) })
 	parts.Go(func() { c.watchKeys(work) })
+	if c.mailer != nil {
+		parts.Go(func() { c.mailer.Run(work) })
+	}
 	parts.Go(func() { c.follow(work) })
 	parts.Go(c.serveOperate)
 	parts.Go(func() { c.runTLS(work) })

@@ -126,6 +126,13 @@ type Config struct {
 	// Default: none.
 	Providers []Provider `toml:"providers"`
 
+	// Mail sends letters to owners: codes, and notices of what somebody else could
+	// have done. Default: none is sent, and what needs it is not offered.
+	Mail *Mail `toml:"mail"`
+
+	// SignIn is what the cloud asks of who signs in, beyond what it asks anyway.
+	SignIn SignIn `toml:"sign_in"`
+
 	// AdminKeys open the brand's API. None: the API refuses everybody.
 	AdminKeys []AdminKey `toml:"admin_keys"`
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/passkey"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 	"github.com/cardea-id/cardea/store/accountdb"
@@ -239,14 +240,14 @@ func (p *Room) backToAccount(w http.ResponseWriter, r *http.Request, err error) 
 // shownPasskey is one as the account's page has it.
 type shownPasskey struct {
 	ID, Name string
-	Used     any
+	Used     language.Moment
 	Cloned   bool
 }
 
 func (p *Room) shownPasskeys(tx *accountdb.Tx, v desk.Visit, account cardea.AccountID) (list []shownPasskey, err error) {
 	all, err := tx.Passkeys(account)
 	for _, k := range all {
-		list = append(list, shownPasskey{base64.RawURLEncoding.EncodeToString(k.ID), k.Name, v.Language.OnDay(k.Used, time.Now()), k.Cloned})
+		list = append(list, shownPasskey{base64.RawURLEncoding.EncodeToString(k.ID), k.Name, v.Language.Ago(k.Used, time.Now()), k.Cloned})
 	}
 	return list, err
 }
