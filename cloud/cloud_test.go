@@ -125,6 +125,7 @@ func TestRefusesWhatCannotWork(t *testing.T) {
 		"provider's secret": {func(c *cloud.Config) {
 			c.Providers = []cloud.Provider{{ID: "x", Name: "X", Issuer: "https://login.example.com", ClientID: "cardea", ClientSecretFile: "nowhere"}}
 		}, "nowhere"},
+		"controller":      {func(c *cloud.Config) { c.Controller.Country = "Sweden" }, "two letters"},
 		"proxy by name":   {func(c *cloud.Config) { c.TrustedProxies = []string{"proxy.example"} }, "trusted_proxies"},
 		"database in use": {func(c *cloud.Config) { c.DataDir = good.DataDir }, "stop the other process"},
 	} {

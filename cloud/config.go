@@ -221,7 +221,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.DrainWait < 0 {
 		return c, errors.New("drain_wait: want a time such as \"10s\"")
 	}
-	if err := c.checkBroker(); err != nil {
+	if err := errors.Join(c.checkBroker(), c.Controller.check()); err != nil {
 		return c, err
 	}
 	if c.Listen == "" {

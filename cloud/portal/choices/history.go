@@ -84,13 +84,3 @@ func pastOf(l *language.Language, e ledger.Past, now time.Time) past {
 	}
 	return out
 }
-
-// deeds are the acts in the owner's words.
-var deeds = map[cardea.Act]string{
-	cardea.ActGrant:  "You said yes",
-	cardea.ActDeny:   "You said no",
-	cardea.ActPrefer: "You changed a setting",
-	cardea.ActLink:   "You added a device",
-	cardea.ActUnlink: "A device was unlinked",
-	cardea.ActLift:   "A no for everyone was taken back",
-}

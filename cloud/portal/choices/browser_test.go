@@ -1,0 +1,184 @@
+package choices_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/cloud/portal/desk"
+	"github.com/cardea-id/cardea/cloud/portal/portaltest"
+	"github.com/cardea-id/cardea/internal/browser"
+)
+
+// A person looks at the portal with a real browser, signed in.
+type person struct {
+	*testing.T
+	house   *portaltest.House
+	account cardea.AccountID
+	page    *browser.Page
+	url     string
+	taps    int
+}
+
+func (p *person) do(err error) {
+	p.Helper()
+	if err != nil {
+		p.Fatal(err)
+	}
+}
+
+// tap presses something that leads on, and counts.
+func (p *person) tap(name string) {
+	p.Helper()
+	p.do(p.page.Press(name))
+	p.taps++
+}
+
+// await waits until a script is true, looking again whenever the page changes.
+func (p *person) await(what string) {
+	p.Helper()
+	var ok bool
+	p.do(p.page.Run(`new Promise(done => {
+		const look = () => { if (`+what+`) { watch.disconnect(); done(true); } };
+		const watch = new MutationObserver(look);
+		watch.observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
+		look();
+	})`, &ok))
+}
+
+func (p *person) is(what string) bool {
+	p.Helper()
+	var is bool
+	p.do(p.page.Run("!!("+what+")", &is))
+	return is
+}
+
+// TestInARealBrowser: two answers are as large as each other, a no takes no more
+// taps than a yes, pairing takes two, and the page goes on saying what devices do.
+func TestInARealBrowser(t *testing.T) {
+	h := portaltest.Open(t)
+	server := httptest.NewServer(http.HandlerFunc(h.ServeHTTP))
+	t.Cleanup(server.Close)
+	t.Cleanup(h.Desk.Live.Close)
+	chromium, err := browser.Start(t.Context(), browser.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { chromium.Close() })
+	page, err := chromium.Page(browser.Look{Width: 390, Height: 800, Language: "en"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := h.Browser(t)
+	p := &person{T: t, house: h, account: b.Register(), page: page, url: server.URL}
+	for _, c := range b.Jar.Cookies(portaltest.Base) {
+		p.do(page.SetCookie(c.Name, c.Value, server.URL))
+	}
+	h.Link(t, p.account, portaltest.HubDevice("Kitchen"))
+	t.Run("answers are alike", p.answersAreAlike)
+	t.Run("taps", p.countTaps)
+	t.Run("live", p.livePage)
+	if wrong := page.Complaints(); len(wrong) > 0 {
+		t.Errorf("the page complains: %q", wrong)
+	}
+}
+
+// answersAreAlike measures every pair of answers, at each width.
+func (p *person) answersAreAlike(t *testing.T) {
+	p.T = t
+	pairs := 0
+	for _, width := range []int{320, 390, 1280} {
+		p.do(p.page.SetLook(browser.Look{Width: width, Height: 800, Language: "en"}))
+		p.do(p.page.Open(p.url + "/consents"))
+		boxes, err := p.page.Boxes(".hinge > *")
+		p.do(err)
+		for i := 0; i+1 < len(boxes); i += 2 {
+			no, yes := boxes[i], boxes[i+1]
+			pairs++
+			if no.Width != yes.Width || no.Height != yes.Height || no.Y != yes.Y || no.Width < 44 || no.Height < 44 {
+				t.Errorf("at %d: one answer is %+v, the other %+v", width, no, yes)
+			}
+		}
+		if wide, err := p.page.Overflow(); err != nil || wide > 0 {
+			t.Errorf("at %d the page is %d too wide, %v", width, wide, err)
+		}
+	}
+	if pairs < 9 {
+		t.Errorf("%d pairs measured", pairs)
+	}
+}
+
+// countTaps counts what a thumb does, from the page that is open.
+func (p *person) countTaps(t *testing.T) {
+	p.T = t
+	p.do(p.page.Open(p.url + "/consents"))
+	count := func(tap func()) int {
+		p.taps = 0
+		tap()
+		return p.taps
+	}
+	give := count(func() { p.tap("Allow") })
+	if !p.is(`document.querySelector(".facet .state.on")`) {
+		t.Error("allowed, and the page does not say so")
+	}
+	back := count(func() { p.tap("Don’t allow") })
+	if p.is(`document.querySelector(".facet .state.on")`) {
+		t.Error("taken back, and the page does not say so")
+	}
+	code := p.house.ASpeaker()
+	pair := count(func() {
+		p.do(p.page.Open(p.url + "/pair?code=" + string(code))) // the scan
+		p.taps++
+		p.tap("Approve")
+	})
+	t.Logf("taps: give=%d withdraw=%d pair=%d", give, back, pair)
+	if give != 1 || back > give || pair != 2 || p.house.Pairings.Answered(code) == "" {
+		t.Errorf("%d taps to give, %d to take back, %d to pair", give, back, pair)
+	}
+}
+
+// livePage: what a device does appears by itself, what holds the focus stays, and
+// nothing scrolls.
+func (p *person) livePage(t *testing.T) {
+	p.T = t
+	behind := p.house.Devices.Get()
+	behind[0].State, behind[0].Online = hub.StateWaiting, false
+	p.house.Devices.Set(behind...)
+	p.do(p.page.Open(p.url + "/consents"))
+	if !p.is(`document.querySelector(".progress.waiting")`) {
+		t.Fatal("the device is not behind")
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() { // the browser opens its stream in its own time
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				p.house.Desk.Live.Changed(desk.StreamOf(p.account))
+			}
+		}
+	}()
+	p.do(p.page.Run(`window.button = document.querySelector("#c-recommendations-use button"); button.focus(); window.scrollTo(0, 300)`, nil))
+	b := p.house.Browser(t)
+	b.Press(b.Get("/signin"), "Sign in", "email", portaltest.Email, "password", portaltest.Password)
+	b.Send(b.Get("/consents").Facet(recommendations, ""), "Allow") // in another browser
+	behind[0].State, behind[0].Online = hub.StateApplied, true
+	p.house.Devices.Set(behind...)
+
+	p.await(`!document.querySelector(".progress.waiting")`)
+	if !p.is(`document.activeElement === button && button.isConnected && window.scrollY === 300`) {
+		t.Error("the focus or the page has moved")
+	}
+	if p.is(`document.querySelector("#c-recommendations-use .state.on")`) {
+		t.Error("what holds the focus was put anew under the person's hand")
+	}
+	p.do(p.page.Run(`button.blur()`, nil))
+	p.await(`document.querySelector("#c-recommendations-use .state.on")`)
+}
