@@ -79,7 +79,7 @@ func TestHands(t *testing.T) {
 	says(t, p, "At /sent in th, said new")
 	must(t, p.Click("More"))
 	says(t, p, "unfolded")
-	must(t, p.Press("Go on"))
+	must(t, p.PressIn("body", "a[href]"))
 	if path, err := p.Path(); err != nil || path != "/gone" {
 		t.Errorf("at %s: %v", path, err)
 	}

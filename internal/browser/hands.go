@@ -60,6 +60,17 @@ func (p *Page) Press(name string) error {
 	return p.loading("press "+name, click...)
 }
 
+// PressIn presses the first element of a selector below the first of another, and
+// waits for the page it leads to.
+func (p *Page) PressIn(within, selector string) error {
+	e := "document.querySelector(" + quote(within) + ")?.querySelector(" + quote(selector) + ")"
+	click, err := p.aimAt(e, "no "+selector+" in "+within)
+	if err != nil {
+		return err
+	}
+	return p.loading("press "+selector+" in "+within, click...)
+}
+
 // Click presses what leads nowhere: a box to tick, or something to unfold.
 func (p *Page) Click(name string) error {
 	click, err := p.aim(pressable, name)
@@ -69,19 +80,25 @@ func (p *Page) Click(name string) error {
 	return p.do(click...)
 }
 
-// aim brings an element into the window and says how to press its middle.
+// aim finds an element by what it is called and says how to press it.
 func (p *Page) aim(selector, name string) ([]chromedp.Action, error) {
+	return p.aimAt("named("+quote(selector)+", "+quote(name)+")", "nothing called "+quote(name))
+}
+
+// aimAt brings the element of an expression into the window and says how to press
+// its middle.
+func (p *Page) aimAt(element, none string) ([]chromedp.Action, error) {
 	var at *struct{ X, Y float64 }
-	err := p.Run(`(() => {`+find+`const e = named(`+quote(selector)+`, `+quote(name)+`); if (!e) return null;
+	err := p.Run(`(() => {`+find+`const e = `+element+`; if (!e) return null;
 		e.scrollIntoView({block: "center", behavior: "instant"});
-		const r = e.getClientRects()[0]; return {X: r.x + r.width / 2, Y: r.y + r.height / 2}; })()`, &at)
+		const r = e.getClientRects()[0]; return r ? {X: r.x + r.width / 2, Y: r.y + r.height / 2} : null; })()`, &at)
 	if err != nil {
 		return nil, err
 	}
 	if at == nil {
 		where, _ := p.URL()
 		text, _ := p.Text()
-		return nil, fmt.Errorf("nothing called %q at %s, which says:\n%s", name, where, text)
+		return nil, fmt.Errorf("%s at %s, which says:\n%s", none, where, text)
 	}
 	button := func(kind input.MouseType) chromedp.Action {
 		return input.DispatchMouseEvent(kind, at.X, at.Y).WithButton(input.Left).WithClickCount(1)
@@ -89,10 +106,11 @@ func (p *Page) aim(selector, name string) ([]chromedp.Action, error) {
 	return []chromedp.Action{button(input.MousePressed), button(input.MouseReleased)}, nil
 }
 
-// Fill types into the field of that label, in place of what was there.
+// Fill types into the field of that label, or of that name, in place of what was
+// there.
 func (p *Page) Fill(label, text string) error {
 	var found bool
-	err := p.Run(`(() => {`+find+`const e = named(`+quote(fillable)+`, `+quote(label)+`); if (!e) return false;
+	err := p.Run(`(() => {`+find+`const e = named(`+quote(fillable)+`, `+quote(label)+`) || document.getElementsByName(`+quote(label)+`)[0]; if (!e) return false;
 		e.focus(); if (e.select) e.select(); return true; })()`, &found)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 
 	"github.com/cardea-id/cardea/cloud/language"
 )
@@ -19,6 +20,7 @@ var pageFiles embed.FS
 // is filled in when it is shown.
 type View struct {
 	Title   string // a message's key, or words
+	Page    string // the template's name, without its ending
 	Brand   string
 	Section string // the place in the navigation
 	Owner   bool   // somebody is signed in
@@ -76,7 +78,7 @@ func (p *Pages) Show(w http.ResponseWriter, v Visit, status int, name string, co
 	if !ok {
 		return fmt.Errorf("no page %s", name)
 	}
-	content.Title = v.Language.Text(content.Title)
+	content.Title, content.Page = v.Language.Text(content.Title), strings.TrimSuffix(name, ".html")
 	content.Brand, content.Owner, content.Email = p.desk.Brand, !v.Account.IsZero(), v.Email
 	content.Tongues, content.Here = tongues(v.Language), v.here
 	if v.secret != nil {
