@@ -164,6 +164,20 @@ docs-test: languages ## what stands in the documents: shell, curl, C, Go, Python
 
 UNITS := cardea-agent.service cardea-cloud.service
 
+.PHONY: looks
+looks: build chromium
+	@command -v npm >/dev/null || apt-get install -y --no-install-recommends nodejs npm || { apt-get update && apt-get install -y --no-install-recommends nodejs npm; }
+	@cd internal/looks/npm && npm ci --loglevel=error
+	@$(BUILD) -o $(BIN)/ ./internal/looks
+
+.PHONY: axe
+axe: looks ## every page of the owner, light and dark, in three widths, judged by axe-core: PAGE=name looks at one
+	@$(BIN)/looks -bin $(BIN) -page "$(PAGE)" axe
+
+.PHONY: shots
+shots: looks ## a picture of every page in every language, light and dark, in two widths, in bin/shots: PAGE=name takes those of one
+	@$(BIN)/looks -bin $(BIN) -page "$(PAGE)" shots
+
 .PHONY: units
 units: ## how exposed the systemd units are: each below 2.0
 	@command -v systemd-analyze >/dev/null || apt-get install -y --no-install-recommends systemd || { apt-get update && apt-get install -y --no-install-recommends systemd; }

@@ -225,7 +225,7 @@ func (c *cloud) openHTTP(ctx context.Context) error {
 	}
 	pages, err := portal.New(portal.Config{
 		Secret: c.keys.Derive("passkeys"), Mail: c.sendMail(), Terms: c.config.SignIn.Terms, Policy: policy, Renamed: c.hub.Wake,
-		Issuer: c.config.Issuer, Brand: c.config.Brand, Accounts: c.db, Ledger: c.ledger, Devices: c.hub,
+		Issuer: c.config.Issuer, Brand: c.config.brand(), Accounts: c.db, Ledger: c.ledger, Devices: c.hub,
 		Pairings: c.issuer, Labels: c.issuer, Providers: providers, Address: c.address, Log: c.log,
 		Receipts: c.receipts(), Live: c.live, Clock: c.inTime,
 	})

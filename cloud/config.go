@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea/cloud/admin"
+	"github.com/cardea-id/cardea/cloud/portal/brand"
 	"github.com/cardea-id/cardea/pairing/issuer"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
@@ -102,6 +103,17 @@ type Config struct {
 
 	// Brand is the name the owner's pages speak under. Default "Cardea".
 	Brand string `toml:"brand"`
+
+	// BrandLogo is a picture in SVG, of at most 64 KB, that stands beside the name
+	// and is the icon of the pages. A square is best. Default: a door's hinge.
+	BrandLogo string `toml:"brand_logo"`
+
+	// BrandColour is the colour of links and states on light pages, such as
+	// "#146650", and BrandColourDark that on dark pages. One that can not be read
+	// there is refused at start. Default: a dark green, and for dark pages the
+	// same colour made light enough.
+	BrandColour     string `toml:"brand_colour"`
+	BrandColourDark string `toml:"brand_colour_dark"`
 
 	// Controller is the company that answers for what is done with owners' data: it
 	// stands in their receipts. Default: the brand's name, and "not stated".
@@ -236,10 +248,17 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Brand == "" {
 		c.Brand = "Cardea"
 	}
+	if _, err := brand.Load(c.brand()); err != nil {
+		return c, err
+	}
 	if len(c.Clients) == 0 {
 		c.Clients = []Client{{ID: "cardea-agent"}}
 	}
 	return c, c.checkTLS(u)
+}
+
+func (c Config) brand() brand.Config {
+	return brand.Config{Name: c.Brand, Logo: c.BrandLogo, Colour: c.BrandColour, ColourDark: c.BrandColourDark}
 }
 
 func hostPort(u *url.URL) string {

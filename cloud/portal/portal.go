@@ -11,6 +11,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/passkey"
+	"github.com/cardea-id/cardea/cloud/portal/brand"
 	"github.com/cardea-id/cardea/cloud/portal/choices"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 	"github.com/cardea-id/cardea/cloud/portal/devices"
@@ -44,8 +45,8 @@ type Config struct {
 	// Issuer is the address under which browsers reach the portal, such as
 	// "https://id.example.com". With https cookies are bound to TLS and host.
 	Issuer string
-	// Brand is the name the pages speak under. Empty: "Cardea".
-	Brand string
+	// Brand is who the pages speak for.
+	Brand brand.Config
 
 	Accounts Accounts
 	Ledger   Ledger
@@ -102,7 +103,11 @@ func New(c Config) (*Portal, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("portal: %q is no address such as https://id.example.com", c.Issuer)
 	}
-	d := desk.New(u, c.Brand, c.Accounts, c.Address, c.Log)
+	b, err := brand.Load(c.Brand)
+	if err != nil {
+		return nil, err
+	}
+	d := desk.New(u, b, c.Accounts, c.Address, c.Log)
 	d.Clock = c.Clock
 	if c.Live != nil {
 		d.Live = c.Live
@@ -134,7 +139,7 @@ func (c Config) passkeys(u *url.URL, d *desk.Desk) (*passkey.Keys, error) {
 	if len(c.Secret) == 0 {
 		return nil, nil
 	}
-	keys, err := passkey.New(passkey.Config{Issuer: u, Brand: d.Brand, Secret: c.Secret})
+	keys, err := passkey.New(passkey.Config{Issuer: u, Brand: d.Brand.Name, Secret: c.Secret})
 	if errors.Is(err, passkey.ErrAddress) {
 		d.Log.Info("no passkeys", "err", err)
 		return nil, nil
@@ -149,7 +154,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.S
 func (p *Portal) routes(origin string) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", http.RedirectHandler(desk.Home, http.StatusSeeOther))
-	mux.HandleFunc("GET /assets/{name}", desk.Asset)
+	mux.HandleFunc("GET /assets/{name}", p.Desk.Asset)
 	mux.HandleFunc("POST /language", p.Desk.ChooseLanguage)
 	mux.HandleFunc("GET /live", p.Desk.Stream)
 	p.Entry.Routes(mux)

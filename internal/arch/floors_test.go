@@ -18,7 +18,7 @@ const module = "github.com/cardea-id/cardea"
 // below its own; those that share a line are neighbours and may import what the
 // line says. Change a floor here, and say why in docs/decisions.
 var floors = [][]string{
-	{"cmd/cardea", "cmd/cardea-agent", "cmd/cardea-cloud", "internal/e2e", "internal/interop", "internal/torture/vm", "internal/torture/kill", "internal/torture/sectors", "internal/torture/page", "internal/idle", "internal/bench/bare"},
+	{"cmd/cardea", "cmd/cardea-agent", "cmd/cardea-cloud", "internal/e2e", "internal/interop", "internal/torture/vm", "internal/torture/kill", "internal/torture/sectors", "internal/torture/page", "internal/idle", "internal/bench/bare", "internal/looks"},
 	{"internal/tool"},
 	{"internal/demo", "internal/torture/house"},
 	{"internal/stage"},
@@ -27,6 +27,7 @@ var floors = [][]string{
 	{"agent/localapi", "cloud/portal", "cloud/admin"},
 	{"cloud/portal/entry", "cloud/portal/pairs", "cloud/portal/choices", "cloud/portal/preferences", "cloud/portal/devices"}, // rooms do not know each other
 	{"cloud/portal/desk"},
+	{"cloud/portal/brand"},
 	{"cloud/archive"},
 	{"agent/events", "agent/syncer", "agent/session", "agent/notices", "agent/checkup", "cloud/hub", "cloud/receipt"},
 	{"agent/gate", "agent/page", "agent/keys", "agent/tlsclock", "agent/programs", "agent/client", "cloud/ledger", "cloud/broker", "cloud/health", "cloud/metrics", "cloud/clock", "cloud/token", "cloud/certificate", "cloud/provider/providertest", "cloud/passkey/passkeytest", "agent/memory"},

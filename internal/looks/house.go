@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,7 @@ type house struct {
 	guest, owner *browser.Page
 	label, other jose.PrivateKey // of a device without a screen: its label's, and its own
 	asleep       jose.PrivateKey // a label's under which nobody asks
+	elsewhere    *httptest.Server
 	dir          string
 }
 
@@ -52,11 +54,12 @@ func newHouse(ctx context.Context, bin string, b *browser.Browser) (*house, erro
 	if err != nil {
 		return nil, err
 	}
-	h := &house{dir: dir, label: jose.GenerateKey(), other: jose.GenerateKey(), asleep: jose.GenerateKey()}
+	h := &house{dir: dir, elsewhere: newProvider(), label: jose.GenerateKey(), other: jose.GenerateKey(), asleep: jose.GenerateKey()}
 	h.Stage, err = stage.Start(ctx, stage.Config{
-		Bin: bin, Dir: dir, Catalogue: filepath.Join(module, "testdata/catalogue.yaml"), Clients: clients, More: configuration,
+		Bin: bin, Dir: dir, Catalogue: filepath.Join(module, "testdata/catalogue.yaml"), Clients: clients + providerConfig(h.elsewhere.URL), More: configuration,
 	})
 	if err != nil {
+		h.elsewhere.Close()
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	if h.guest, err = b.Page(browser.Look{}); err == nil {
@@ -69,7 +72,10 @@ func newHouse(ctx context.Context, bin string, b *browser.Browser) (*house, erro
 }
 
 // Close stops everything and removes it.
-func (h *house) Close() error { return errors.Join(h.Stage.Close(), os.RemoveAll(h.dir)) }
+func (h *house) Close() error {
+	h.elsewhere.Close()
+	return errors.Join(h.Stage.Close(), os.RemoveAll(h.dir))
+}
 
 // steps does one after the other, until one fails.
 func steps(all ...func() error) error {
@@ -118,6 +124,7 @@ func (h *house) furnish(ctx context.Context) error {
 	return steps(
 		func() error { return h.changeNotice(ctx) },
 		func() error { return h.bedroom(ctx) },
+		func() error { return h.forgetful(ctx) },
 		func() error {
 			_, err := speaker.Withdraw(ctx, client.Withdrawal{Key: "voice_history/use", Reach: cardea.ReachDevice})
 			return err
@@ -179,6 +186,41 @@ func (h *house) bedroom(ctx context.Context) error {
 	}
 	_, err = app.Wait(ctx, asks)
 	return err
+}
+
+// forgetful is a device whose disk has lost what was said on it.
+func (h *house) forgetful(ctx context.Context) error {
+	a, err := h.pair(ctx, "hall", "speaker", "Hall radio")
+	if err != nil {
+		return err
+	}
+	if err := a.Process.Stop(); err != nil {
+		return err
+	}
+	for _, pattern := range []string{"device.db", "*.journal"} {
+		files, err := filepath.Glob(filepath.Join(a.Dir, "state", pattern))
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			if err := os.Remove(file); err != nil {
+				return err
+			}
+		}
+	}
+	if err := a.Start(ctx); err != nil {
+		return err
+	}
+	return h.until(ctx, "the radio has said what it lost", func() error {
+		if err := h.owner.Open(h.URL + "/devices"); err != nil {
+			return err
+		}
+		boxes, err := h.owner.Boxes(`a[href^="/devices/lost"]`)
+		if err == nil && len(boxes) == 0 {
+			err = errors.New("the page of devices does not ask")
+		}
+		return err
+	})
 }
 
 // changeNotice has the brand ask for more than the owner said yes to.

@@ -36,6 +36,7 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("looks", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
 	bin := flags.String("bin", "bin", "the `folder` with the programs, and for the pictures")
 	only := flags.String("page", "", "look at the pages of this `name` alone")
 	if err := flags.Parse(args); err != nil {

@@ -48,7 +48,7 @@ func (p *Room) showHistory(w http.ResponseWriter, r *http.Request, v desk.Visit)
 	if err != nil {
 		return err
 	}
-	body := history{Brand: p.Brand}
+	body := history{Brand: p.Brand.Name}
 	for _, e := range entries {
 		body.Past = append(body.Past, pastOf(v.Language, e, time.Now()))
 	}

@@ -14,8 +14,8 @@ import (
 //go:embed assets
 var assetFiles embed.FS
 
-// assetNames are the names under which assets are served: with a part of their
-// content's hash, so that browsers may keep them for ever.
+// assetNames are the names under which assets are served, and assetContents what
+// is served under them.
 var assetNames, assetContents = func() (map[string]string, map[string][]byte) {
 	names, contents := map[string]string{}, map[string][]byte{}
 	files, err := fs.Glob(assetFiles, "assets/*")
@@ -27,14 +27,20 @@ var assetNames, assetContents = func() (map[string]string, map[string][]byte) {
 		if err != nil {
 			panic(err) // it was listed
 		}
-		sum := sha256.Sum256(content)
-		ext := path.Ext(file)
 		base := path.Base(file)
-		served := base[:len(base)-len(ext)] + "." + hex.EncodeToString(sum[:6]) + ext
-		names[base], contents[served] = served, content
+		names[base] = servedName(base, content)
+		contents[names[base]] = content
 	}
 	return names, contents
 }()
+
+// servedName has a part of the content's hash in it, so that browsers may keep
+// the content for ever.
+func servedName(base string, content []byte) string {
+	sum := sha256.Sum256(content)
+	ext := path.Ext(base)
+	return base[:len(base)-len(ext)] + "." + hex.EncodeToString(sum[:6]) + ext
+}
 
 func assetPath(name string) (string, error) {
 	served, ok := assetNames[name]
@@ -44,10 +50,24 @@ func assetPath(name string) (string, error) {
 	return "/assets/" + served, nil
 }
 
+// serve adds something of the brand's own and returns its address; nothing has
+// none.
+func (d *Desk) serve(base string, content []byte) string {
+	if len(content) == 0 {
+		return ""
+	}
+	name := servedName(base, content)
+	d.assets[name] = content
+	return "/assets/" + name
+}
+
 // Asset serves the file named in the path.
-func Asset(w http.ResponseWriter, r *http.Request) {
+func (d *Desk) Asset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	content, ok := assetContents[name]
+	if !ok {
+		content, ok = d.assets[name]
+	}
 	if !ok {
 		http.NotFound(w, r)
 		return

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/portal/brand"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
@@ -23,8 +24,8 @@ type Sessions interface {
 
 // A Desk is shared by all rooms. It is safe for concurrent use.
 type Desk struct {
-	// Brand is the name the pages speak under.
-	Brand string
+	// Brand is who the pages speak for.
+	Brand brand.Brand
 	// Address is where a request comes from.
 	Address func(*http.Request) netip.Addr
 	Log     *slog.Logger
@@ -42,17 +43,21 @@ type Desk struct {
 	// Clock says whether something may be recorded at a moment. Nil: always.
 	Clock func(time.Time) error
 
-	sessions Sessions
-	problems *Pages
+	sessions    Sessions
+	problems    *Pages
+	assets      map[string][]byte // the brand's own, by the name they are served under
+	logo, sheet string            // their addresses; empty: there is none
 }
 
 // New makes a desk whose cookies are bound to TLS and host if browsers reach it
 // under an address with https. Brand, address and log may be left out.
-func New(issuer *url.URL, brand string, sessions Sessions, address func(*http.Request) netip.Addr, log *slog.Logger) *Desk {
-	d := &Desk{Brand: brand, Address: address, Log: log, HTTPS: issuer.Scheme == "https", Live: new(Live), sessions: sessions}
-	if d.Brand == "" {
-		d.Brand = "Cardea"
+func New(issuer *url.URL, b brand.Brand, sessions Sessions, address func(*http.Request) netip.Addr, log *slog.Logger) *Desk {
+	d := &Desk{Brand: b, Address: address, Log: log, HTTPS: issuer.Scheme == "https", Live: new(Live), sessions: sessions}
+	if d.Brand.Name == "" {
+		d.Brand.Name = "Cardea"
 	}
+	d.assets = map[string][]byte{}
+	d.logo, d.sheet = d.serve("logo.svg", b.Logo), d.serve("brand.css", b.Sheet())
 	if d.Address == nil {
 		d.Address = remoteAddress
 	}

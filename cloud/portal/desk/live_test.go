@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/portal/brand"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
@@ -41,7 +42,7 @@ type street struct {
 func openStreet(t *testing.T) *street {
 	t.Helper()
 	s := &street{T: t, who: &sessions{account: cardea.NewID[cardea.AccountID]()}}
-	s.desk = desk.New(&url.URL{Scheme: "http", Host: "cardea.test"}, "", s.who, nil, nil)
+	s.desk = desk.New(&url.URL{Scheme: "http", Host: "cardea.test"}, brand.Brand{}, s.who, nil, nil)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(s.desk.Stream))
 	server.Config.ReadTimeout = 100 * time.Millisecond
 	server.Start()

@@ -22,6 +22,8 @@ type View struct {
 	Title   string // a message's key, or words
 	Page    string // the template's name, without its ending
 	Brand   string
+	Logo    string // the address of the brand's own, and of its colours; may be empty
+	Sheet   string
 	Section string // the place in the navigation
 	Owner   bool   // somebody is signed in
 	Email   string // theirs, if they have one
@@ -79,7 +81,8 @@ func (p *Pages) Show(w http.ResponseWriter, v Visit, status int, name string, co
 		return fmt.Errorf("no page %s", name)
 	}
 	content.Title, content.Page = v.Language.Text(content.Title), strings.TrimSuffix(name, ".html")
-	content.Brand, content.Owner, content.Email = p.desk.Brand, !v.Account.IsZero(), v.Email
+	content.Brand, content.Owner, content.Email = p.desk.Brand.Name, !v.Account.IsZero(), v.Email
+	content.Logo, content.Sheet = p.desk.logo, p.desk.sheet
 	content.Tongues, content.Here = tongues(v.Language), v.here
 	if v.secret != nil {
 		content.Form = v.Form()

@@ -90,7 +90,7 @@ func (p *Room) person(tx *accountdb.Tx, v desk.Visit) (who passkey.Person, err e
 		who.Name = v.Email
 	}
 	if who.Name == "" {
-		who.Name = p.Brand
+		who.Name = p.Brand.Name
 	}
 	all, err := tx.Passkeys(v.Account)
 	for _, k := range all {

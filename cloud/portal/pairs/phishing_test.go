@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cardea-id/cardea/cloud/portal"
+	"github.com/cardea-id/cardea/cloud/portal/brand"
 	"github.com/cardea-id/cardea/cloud/portal/portaltest"
 	"github.com/cardea-id/cardea/cloud/token"
 	"github.com/cardea-id/cardea/pairing"
@@ -44,7 +45,7 @@ func newDrill(t testing.TB, rewrite func(page string) string) *drill {
 	}
 	t.Cleanup(d.issuer.Close)
 	d.Portal, err = portal.New(portal.Config{
-		Issuer: "http://cardea.test", Brand: "Hearth", Accounts: d.DB, Ledger: d.Ledger, Devices: d.Devices, Pairings: d.issuer,
+		Issuer: "http://cardea.test", Brand: brand.Config{Name: "Hearth"}, Accounts: d.DB, Ledger: d.Ledger, Devices: d.Devices, Pairings: d.issuer,
 	})
 	if err != nil {
 		t.Fatal(err)

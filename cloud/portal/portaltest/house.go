@@ -19,6 +19,7 @@ import (
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/portal"
+	"github.com/cardea-id/cardea/cloud/portal/brand"
 	"github.com/cardea-id/cardea/cloud/receipt"
 	"github.com/cardea-id/cardea/internal/jose"
 	"github.com/cardea-id/cardea/pairing"
@@ -60,7 +61,7 @@ func Open(t testing.TB, change ...func(*portal.Config)) *House {
 		Devices: &Hub{}, Pairings: &Issuer{Answers: map[pairing.UserCode]string{}},
 	}
 	c := portal.Config{
-		Issuer: "http://cardea.test", Brand: "Hearth",
+		Issuer: "http://cardea.test", Brand: brand.Config{Name: "Hearth"},
 		Accounts: db, Ledger: h.Ledger, Devices: h.Devices, Pairings: h.Pairings,
 		Receipts: &receipt.Maker{
 			Ledger: h.Ledger, Issuer: "http://cardea.test", Signer: jose.GenerateKey().Signer,
