@@ -63,6 +63,33 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
+// Of all that a provider tells, who it is and a verified address are taken and
+// nothing else, and nothing else is asked for.
+func TestNothingElseIsTaken(t *testing.T) {
+	there := providertest.New(t, "cardea")
+	there.Claims = map[string]any{
+		"email": "ada@example.com", "email_verified": true, "name": "Ada", "given_name": "Ada", "family_name": "L.", "nickname": "A",
+		"picture": "https://example.com/ada.png", "birthdate": "1815-12-10", "gender": "female", "locale": "en-GB", "zoneinfo": "Europe/London",
+		"phone_number": "+44 20 7946 0000", "address": map[string]any{"country": "GB"}, "friends": []string{"Charles"},
+	}
+	p := open(t, config(there.Issuer))
+	attempt := provider.NewAttempt()
+	address, err := p.Authorize(t.Context(), attempt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u, err := url.Parse(address); err != nil || u.Query().Get("scope") != "openid email" || u.Query().Has("claims") {
+		t.Errorf("it is asked for %q", address)
+	}
+	who, err := p.Finish(t.Context(), attempt, visit(t, address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told := fmt.Sprintf("%+v", who); told != fmt.Sprintf("{Issuer:%s Subject:user-1 Email:ada@example.com}", there.Issuer) {
+		t.Errorf("what is kept: %s", told)
+	}
+}
+
 // An answer is good for the attempt it was made for and no other, so that one
 // that was stolen or planted is worth nothing.
 func TestAnswersBelongToAnAttempt(t *testing.T) {
