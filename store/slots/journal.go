@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/cardea-id/cardea"
 )
@@ -29,6 +31,9 @@ var (
 	// ErrDoubt says that records of the journal are missing or can not be read:
 	// a denial may have been lost.
 	ErrDoubt = errors.New("the deny journal is damaged: everything is denied until the owner has confirmed the device")
+	// ErrRemoved says that the file has no name any more: what is written to it is
+	// gone with the process.
+	ErrRemoved = errors.New("the deny journal was removed while the agent ran: everything is denied; put the state folder back and start the agent anew")
 )
 
 // A Journal holds every denial made on the device that the cloud has not
@@ -356,11 +361,28 @@ func (j *Journal) put(r record) error {
 	if err != nil {
 		return err
 	}
+	if removed(j.file) {
+		return ErrRemoved
+	}
 	if _, err := j.file.WriteAt(sealed, int64(page)*pageSize); err != nil {
 		return err
 	}
 	j.last, j.hash = r, sha256.Sum256(plain)
 	return nil
+}
+
+// removed reports whether a file has no name any more.
+func removed(f pageFile) bool {
+	file, ok := f.(interface{ Stat() (fs.FileInfo, error) })
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return false // the write will say
+	}
+	of, ok := info.Sys().(*syscall.Stat_t)
+	return ok && of.Nlink == 0
 }
 
 // Close lets go of the file.
