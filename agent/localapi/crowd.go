@@ -20,8 +20,8 @@ const (
 	maxRemoteOfUser    = 32 // calls that wait for the server
 
 	// A user connects so often in a row after a rest, and once in so long.
-	connBurst = 500
-	connEvery = time.Millisecond
+	connBurst = 1000
+	connEvery = 250 * time.Microsecond
 
 	// The refusals of a user are written into the log so often in so long; what is
 	// over is counted, and told with the next one.

@@ -165,3 +165,21 @@ func BenchmarkDecideOverSocket(b *testing.B) {
 	}
 	report(b, took)
 }
+
+// BenchmarkTokenOverSocket is what a program waits for a token that is at hand.
+func BenchmarkTokenOverSocket(b *testing.B) {
+	s := newStage(b)
+	a, err := s.StartAgent(context.Background(), "speaker", "speaker")
+	must(b, err)
+	pair(b, a, newPhone(b, s, "bench@example.com"))
+	want := client.TokenRequest{Audience: s.URL}
+	must2(a.Token(b.Context(), want))(b)
+	var took []time.Duration
+	for range 20 * rounds {
+		start := time.Now()
+		_, err := a.Token(b.Context(), want)
+		took = append(took, time.Since(start))
+		must(b, err)
+	}
+	report(b, took)
+}

@@ -65,6 +65,7 @@ var rows = []row{
 	{what: "  by a client that does no more", benchmark: "internal/e2e.DecideAgainstBare", unit: "agent-us", shown: "us", goal: none, precision: 1},
 	{what: "  a bare net/http handler there", benchmark: "internal/e2e.DecideAgainstBare", unit: "bare-us", shown: "us", goal: none, precision: 1},
 	{what: "  times that", benchmark: "internal/e2e.DecideAgainstBare", unit: "ratio", goal: 1.3, precision: 2},
+	{what: "a token at hand, over the socket", benchmark: "internal/e2e.TokenOverSocket", unit: "p50-ms", tail: "p99-ms", shown: "ms", goal: 50, precision: 3},
 	{what: "decide in C, from the page", benchmark: "internal/e2e.Page", unit: "question-ns", shown: "ns", goal: 30, precision: 1},
 	{what: "  of it the clock", benchmark: "internal/e2e.Page", unit: "clock-ns", shown: "ns", goal: none, precision: 1},
 	{what: "  the page without the clock", benchmark: "internal/e2e.Page", unit: "page-ns", shown: "ns", goal: none, precision: 1},
