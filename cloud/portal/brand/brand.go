@@ -34,6 +34,9 @@ type Brand struct {
 	own         bool // it has a colour
 }
 
+// String is its name, for sentences.
+func (b Brand) String() string { return b.Name }
+
 // Load reads and checks what the brand says of itself.
 func Load(c Config) (Brand, error) {
 	b := Brand{Name: c.Name, own: c.Colour != ""}

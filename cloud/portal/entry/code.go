@@ -72,7 +72,7 @@ func (p *Room) postCode(tx *accountdb.Tx, v desk.Visit, to cardea.AccountID, whe
 		return err
 	}
 	shown := code[:3] + " " + code[3:]
-	args := []any{"Brand", p.Brand, "Code", shown}
+	args := []any{"Brand", p.Brand.Name, "Code", shown}
 	purpose := strings.ReplaceAll(where.For, " ", "_")
 	text := []string{v.Language.Text("mail.code."+purpose, args...), shown, v.Language.Text("mail.code_advice", args...)}
 	return tx.Post(to, p.letter(v, where.Email, v.Language.Text("mail.code_subject", args...), text), codeLetter)

@@ -40,7 +40,7 @@ func (p *Room) tell(tx *accountdb.Tx, v desk.Visit, account cardea.AccountID, n 
 	if err != nil {
 		return err
 	}
-	args := append([]any{"Brand", p.Brand, "When", v.Language.Clock(tx.Now, tx.Now)}, n.Args...)
+	args := append([]any{"Brand", p.Brand.Name, "When", v.Language.Clock(tx.Now, tx.Now)}, n.Args...)
 	text := []string{v.Language.Text(n.Key+".text", args...)}
 	if n.Undo != "" {
 		link, err := p.undoLink(tx, accountdb.Undo{Account: account, What: n.Undo, Ref: n.Ref})
@@ -54,7 +54,7 @@ func (p *Room) tell(tx *accountdb.Tx, v desk.Visit, account cardea.AccountID, n 
 
 // letter has a paragraph for each text and says whose it is.
 func (p *Room) letter(v desk.Visit, to, subject string, text []string) accountdb.Letter {
-	text = append(text, v.Language.Text("mail.from", "Brand", p.Brand, "Address", p.Base))
+	text = append(text, v.Language.Text("mail.from", "Brand", p.Brand.Name, "Address", p.Base))
 	return accountdb.Letter{To: to, Subject: subject, Text: strings.Join(text, "\n\n") + "\n"}
 }
 
