@@ -184,7 +184,7 @@ func (a *agent) run(ctx context.Context, l net.Listener) error {
 		"session":   a.session.Run,
 		"sync":      a.syncer.Run,
 		"events":    a.events.Run,
-		"rest":      a.rest,
+		"rest":      func(ctx context.Context) error { return rest(ctx, a.Rest, a.session, a.gate) },
 		"pages":     func(ctx context.Context) error { return a.pages.Run(ctx, a.gate.Boot) },
 		"rental":    a.rent,
 		"local API": func(ctx context.Context) error { return a.api.Serve(ctx, l) },

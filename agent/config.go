@@ -107,9 +107,10 @@ type Config struct {
 	// touches it. Empty reads it here; most damage is survived, not all.
 	Prober string `toml:"-"`
 
-	// Rest is called a minute after the start and a minute after each pairing: the
-	// agent has then used what it needs no more, and whoever owns the process may
-	// give memory back. It runs beside everything else. Nil: nothing is.
+	// Rest is called a minute after the start, after each pairing and after each
+	// change of what is allowed: the agent has then used what it needs no more, and
+	// whoever owns the process may give memory back. It runs beside everything
+	// else. Nil: nothing is called.
 	Rest func() `toml:"-"`
 
 	// LogLevel is "debug", "info", "warn" or "error". Default "info". Whoever

@@ -5,27 +5,36 @@ import (
 	"time"
 )
 
-// busy is how long the agent is taken to be at work after its start, and after
-// each step of a pairing.
+// busy is how long the agent is taken to be at work after its start, after each
+// step of a pairing, and after each change of what is allowed.
 const busy = time.Minute
 
-// rest calls Config.Rest whenever the agent has nothing to do any more. It wakes
+// A watched part counts its changes: *session.Session, *gate.Gate.
+type watched interface {
+	Generation() uint64
+	Changed(since uint64) <-chan struct{}
+}
+
+// rest calls call whenever the parts have not changed for a while, once. It wakes
 // nobody otherwise.
-func (a *agent) rest(ctx context.Context) error {
+func rest(ctx context.Context, call func(), one, other watched) error {
 	for {
-		seen := a.session.Generation()
+		first, second := one.Generation(), other.Generation()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-a.session.Changed(seen):
+		case <-one.Changed(first):
+			continue
+		case <-other.Changed(second):
 			continue
 		case <-time.After(busy):
 		}
-		a.Rest()
+		call()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-a.session.Changed(seen):
+		case <-one.Changed(first):
+		case <-other.Changed(second):
 		}
 	}
 }

@@ -3,9 +3,6 @@ package qr
 import (
 	"bytes"
 	"fmt"
-	"image"
-	"image/color"
-	"image/png"
 
 	qrcode "github.com/skip2/go-qrcode"
 )
@@ -30,11 +27,7 @@ func PNG(text string, px int) ([]byte, error) {
 	if px < len(m) || px > maxPixels {
 		return nil, fmt.Errorf("%w: %d, want %d to %d", ErrTooSmall, px, len(m), maxPixels)
 	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, m.draw(px)); err != nil {
-		return nil, fmt.Errorf("write the image: %w", err)
-	}
-	return b.Bytes(), nil
+	return writePNG(px, m.rows(px)), nil
 }
 
 // fit takes more error correction where the pixels allow it.
@@ -46,16 +39,20 @@ func fit(text string, px int) (matrix, error) {
 	return encode(text, qrcode.Low)
 }
 
-func (m matrix) draw(px int) image.Image {
-	img := image.NewPaletted(image.Rect(0, 0, px, px), color.Palette{color.White, color.Black})
+// rows are the lines of the image from the top, eight pixels a byte, 1 for white.
+func (m matrix) rows(px int) func(y int) []byte {
 	scale := px / len(m)
 	margin := (px - scale*len(m)) / 2
-	for y := range scale * len(m) {
-		for x := range scale * len(m) {
-			if m.at(x/scale, y/scale) {
-				img.SetColorIndex(margin+x, margin+y, 1)
+	return func(y int) []byte {
+		row := bytes.Repeat([]byte{0xff}, (px+7)/8)
+		if y < margin || y >= margin+scale*len(m) {
+			return row
+		}
+		for x := margin; x < margin+scale*len(m); x++ {
+			if m.at((x-margin)/scale, (y-margin)/scale) {
+				row[x/8] &^= 0x80 >> (x % 8)
 			}
 		}
+		return row
 	}
-	return img
 }
