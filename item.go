@@ -9,8 +9,9 @@ import (
 )
 
 type (
-	itemKind  struct{}
-	queueKind struct{}
+	itemKind     struct{}
+	queueKind    struct{}
+	decisionKind struct{}
 )
 
 type (
@@ -20,6 +21,9 @@ type (
 	// QueueID names what waits on a device for one link. A device that was rolled
 	// back opens a new one.
 	QueueID = ID[queueKind]
+	// DecisionID names the cloud's decision to take an item. Nothing is passed on
+	// without one.
+	DecisionID = ID[decisionKind]
 )
 
 // A Method says how an item was collected.

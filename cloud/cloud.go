@@ -23,6 +23,7 @@ import (
 	"github.com/cardea-id/cardea/cloud/clock"
 	"github.com/cardea-id/cardea/cloud/health"
 	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/cloud/ingest"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/mail"
 	"github.com/cardea-id/cardea/cloud/metrics"
@@ -44,6 +45,7 @@ type cloud struct {
 	ledger *ledger.Ledger
 	broker *broker.Broker
 	hub    *hub.Hub
+	ingest *ingest.Ingest // nil: nothing is passed on
 	issuer *issuer.Issuer
 	mailer *mail.Mailer // nil: no mail is sent
 	http   *http.Server
@@ -81,7 +83,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 
 func (c *cloud) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		c.openCertificates, c.openDatabase, c.openLedger, c.openBroker, c.openHub, c.openIssuer, c.listenToOthers, c.openOperate, c.openHTTP,
+		c.openCertificates, c.openDatabase, c.openLedger, c.openBroker, c.openHub, c.openIngest, c.openIssuer, c.listenToOthers, c.openOperate, c.openHTTP,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -266,6 +268,9 @@ func (c *cloud) run(ctx context.Context) error {
 	failed, served := make(chan error, 1), make(chan struct{})
 	var parts sync.WaitGroup
 	parts.Go(func() { c.hub.Run(work) })
+	if c.ingest != nil {
+		parts.Go(func() { c.ingest.Run(work) })
+	}
 	parts.Go(func() { c.clock.Run(work) })
 	parts.Go(func() { c.watchKeys(work) })
 	if c.mailer != nil {

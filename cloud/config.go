@@ -145,6 +145,10 @@ type Config struct {
 	// SignIn is what the cloud asks of who signs in, beyond what it asks anyway.
 	SignIn SignIn `toml:"sign_in"`
 
+	// Ingest is where what devices collect with consent is passed on to. Default:
+	// nowhere; devices then keep it for a while, and delete it.
+	Ingest *Ingest `toml:"ingest"`
+
 	// AdminKeys open the brand's API. None: the API refuses everybody.
 	AdminKeys []AdminKey `toml:"admin_keys"`
 
@@ -253,6 +257,13 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if len(c.Clients) == 0 {
 		c.Clients = []Client{{ID: "cardea-agent"}}
+	}
+	if c.Ingest != nil {
+		i, err := c.Ingest.withDefaults()
+		if err != nil {
+			return c, fmt.Errorf("ingest: %w", err)
+		}
+		c.Ingest = &i
 	}
 	return c, c.checkTLS(u)
 }

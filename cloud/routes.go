@@ -36,6 +36,9 @@ func (c *cloud) routes(pages, brand http.Handler) http.Handler {
 	mux.Handle("POST "+pathUp, c.hub.Up())
 	mux.Handle("POST "+pathLinks, web.Handle(c.log, c.join))
 	mux.HandleFunc("GET "+pathKeys, c.sendKeys)
+	if c.ingest != nil {
+		mux.Handle("POST "+pathIngest, c.ingest.Handler())
+	}
 	mux.Handle("GET "+pathNotices, web.Handle(c.log, c.notice))
 	mux.Handle("/v1/", web.Handle(c.log, func(http.ResponseWriter, *http.Request) error { return errNotThere }))
 	c.handleHealth(mux)

@@ -35,6 +35,7 @@ type deviceState struct {
 	AppliedAt cardea.Millis                `json:"applied_at,omitzero"`
 	StopsBy   cardea.Millis                `json:"stops_by,omitzero"`
 	Stops     map[cardea.Key]cardea.Millis `json:"stops,omitempty"`
+	Kept      []cardea.Kept                `json:"kept,omitempty"` // what was collected and did not leave
 	Forked    bool                         `json:"forked,omitempty"`
 	Lost      bool                         `json:"lost,omitempty"`
 }
@@ -69,7 +70,7 @@ func stateOf(d hub.Device) deviceState {
 	s := deviceState{
 		Device: d.Device, Link: d.Link, Kind: d.Kind, Model: d.Model, Online: d.Online, Forked: d.Forked, Lost: d.Lost,
 		State: d.State, Waiting: d.Applied != d.Revision, Revision: d.Revision, Applied: d.Applied,
-		LastSeen: millis(d.LastSeen), AppliedAt: millis(d.AppliedAt), StopsBy: millis(d.StopsBy),
+		Kept: d.Kept, LastSeen: millis(d.LastSeen), AppliedAt: millis(d.AppliedAt), StopsBy: millis(d.StopsBy),
 	}
 	for key, at := range d.Stops {
 		if s.Stops == nil {

@@ -55,6 +55,11 @@ func BodyBytes(cat *cardea.Catalogue, kind cardea.DeviceKind) (int, error) {
 			})
 		}
 	}
+	for _, p := range cat.Purposes {
+		if c, ok := cat.Collection(p); ok && p.On(kind) {
+			body.Collections = append(body.Collections, c)
+		}
+	}
 	for _, d := range cat.Preferences {
 		if d.On(kind) {
 			body.Preferences = append(body.Preferences, cardea.Preference{

@@ -66,12 +66,12 @@ func (h *Hub) store(tx *accountdb.Tx, link accountdb.Link, encoded []byte) (acco
 	return link, tx.SetBuilt(link.ID, link.Revision, link.Built, link.Catalogue)
 }
 
-// fit leaves preferences out of a body that a grown catalogue has made too big:
+// fit leaves preferences and what may be collected out of a body that a grown catalogue has made too big:
 // what is denied must always be said.
 func fit(body cardea.Body) ([]byte, error) {
 	encoded, err := ledger.Fit(body)
 	if _, tooBig := errors.AsType[*ledger.RejectedError](err); tooBig {
-		body.Preferences = nil
+		body.Preferences, body.Collections = nil, nil
 		return ledger.Fit(body)
 	}
 	return encoded, err

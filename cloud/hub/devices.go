@@ -51,6 +51,8 @@ type Device struct {
 	// Endless. See Bounds.
 	StopsBy time.Time
 	Stops   map[cardea.Key]time.Time
+	// Kept is what became of what was collected on it and did not leave.
+	Kept    []cardea.Kept
 	Endless map[cardea.Key]bool
 }
 
@@ -102,6 +104,9 @@ func (h *Hub) device(tx *accountdb.Tx, link accountdb.Link) (Device, error) {
 	d.Lost = !loss.IsZero()
 	if link.Missed > 0 {
 		d.Missed = link.Missed.Time()
+	}
+	if d.Kept, err = tx.Purged(link.ID); err != nil {
+		return d, err
 	}
 	if link.LastSeen > 0 {
 		d.LastSeen = link.LastSeen.Time()

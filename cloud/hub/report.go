@@ -127,6 +127,11 @@ func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
 		if err := h.consume(tx, &link, up, &t); err != nil {
 			return err
 		}
+		if up.Purged != nil {
+			if err := tx.PutPurged(link.ID, *up.Purged); err != nil {
+				return err
+			}
+		}
 		if err := h.obeyed(tx, &link, up); err != nil {
 			return err
 		}

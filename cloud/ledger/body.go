@@ -33,6 +33,7 @@ func (l *Ledger) Body(tx *accountdb.Tx, cat *cardea.Catalogue, link accountdb.Li
 		body.Identity = cardea.Identity{}
 		return body, nil
 	}
+	body.Collections = collections(cat, body.Consents)
 	body.Preferences, err = preferences(tx, cat, link, device.Kind, body.Consents)
 	return body, err
 }

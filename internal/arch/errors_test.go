@@ -101,7 +101,7 @@ func brandWords(t *testing.T) catalogue {
 
 func cloudWords(t *testing.T, standard map[string]string) catalogue {
 	all := catalogue{}
-	said(t, all, standard, "cloud", "cloud/hub", "cloud/token", "pairing/issuer", "internal/web")
+	said(t, all, standard, "cloud", "cloud/hub", "cloud/ingest", "cloud/token", "pairing/issuer", "internal/web")
 	for _, word := range standard {
 		all.add(word)
 	}

@@ -31,6 +31,7 @@ var accountTables = map[string]string{
 	"browsers":     "deleted",
 	"mail":         "deleted",
 	"undos":        "deleted",
+	"events":       "deleted",
 	"assurances":   "kept: how sure it was that the owner made an entry",
 	"shown":        "kept: what text was read, which is the same for all",
 }
