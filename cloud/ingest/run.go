@@ -10,7 +10,8 @@ import (
 
 const (
 	mostAtOnce = 200
-	look       = 2 * time.Second // for what is due again
+	again      = 5 * time.Second // after the database has failed
+	idle       = time.Hour
 	minRetry   = 2 * time.Second
 	maxRetry   = time.Hour
 
@@ -40,10 +41,29 @@ func (in *Ingest) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-in.fresh:
-		case <-time.After(look):
+		case <-time.After(in.next(ctx, err)):
 		}
 	}
 	return ctx.Err()
+}
+
+// next is how long nothing is due, unless a device sends something.
+func (in *Ingest) next(ctx context.Context, failed error) time.Duration {
+	wait := idle
+	err := in.DB.View(ctx, func(tx *accountdb.Tx) error {
+		due, ok, err := tx.NextEvent(in.Node)
+		if ok {
+			wait = min(max(due.Sub(tx.Millis()), 0), idle)
+		}
+		return err
+	})
+	if err != nil {
+		return again
+	}
+	if failed != nil {
+		wait = max(wait, again)
+	}
+	return wait
 }
 
 // forget forgets what the sink has.

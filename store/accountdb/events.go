@@ -77,6 +77,18 @@ func (tx *Tx) DueEvents(node string, most int) ([]Event, error) {
 	return all, nil
 }
 
+// NextEvent is when the next event of a cloud is due; ok is false if none waits.
+func (tx *Tx) NextEvent(node string) (due cardea.Millis, ok bool, err error) {
+	due, err = one(tx, func(s scanner) (m cardea.Millis, err error) {
+		err = s.Scan(&m)
+		return m, err
+	}, `SELECT due FROM events WHERE node = ? ORDER BY due LIMIT 1`, node)
+	if errors.Is(err, ErrNotFound) {
+		return 0, false, nil
+	}
+	return due, err == nil, err
+}
+
 // DropEvent forgets an event that was passed on, or may not be any more.
 func (tx *Tx) DropEvent(event int64) error { return tx.exec(`DELETE FROM events WHERE id = ?`, event) }
 
