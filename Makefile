@@ -198,6 +198,11 @@ deb: ## Debian packages in bin/deb, tried on a fresh Debian that boots with them
 	  $(GO) tool -modfile=tools.mod nfpm package -f deploy/deb/$$p.yaml -p deb -t $(BIN)/deb/ || exit 1; done
 	deploy/deb/check.sh $(BIN)/deb
 
+EVENT_KILLS ?= 100
+.PHONY: events
+events: ## agent and cloud killed, EVENT_KILLS=100 times each, while events are collected and passed on: each arrives once
+	@CARDEA_KILLS=$(EVENT_KILLS) $(GO) test -timeout 30m -count 1 -v -run '^TestIngestExactlyOnce$$' ./internal/e2e | grep -E 'kills=|^(---|FAIL|ok)'
+
 KILLS ?= 10000
 .PHONY: page
 page: ## the page of answers: read after every instruction of its writer, and after KILLS=10000 kills; the C client on five machines

@@ -252,7 +252,7 @@ func successor(l devicedb.Link, d cardea.Down, signed []byte, answer bool) (next
 		if err != nil {
 			body = cardea.Body{} // can not be: the message was checked whole
 		}
-		next.Body.Identity, next.Body.Preferences, next.Body.Orders = body.Identity, body.Preferences, body.Orders
+		next.Body = body
 		next.Body.Consents, next.Decided = settle(body.Consents, l.Decided)
 		next.Statement, next.Revision, next.BodyHash = signed, d.Revision, d.BodyHash
 		next.Done = doneWith(body.Orders)

@@ -17,6 +17,8 @@ type Proxy struct {
 	mu    sync.Mutex
 	cut   bool
 	conns map[net.Conn]bool
+	tap   func(conn int, sent []byte)
+	made  int // connections
 }
 
 // NewProxy passes what comes to listen, host:port, on to target.
@@ -44,6 +46,35 @@ func (p *Proxy) Cut(cut bool) {
 	for c := range p.conns {
 		c.Close()
 	}
+}
+
+// Tap has f told what those who connect from now on send, the bytes of each
+// connection in their order.
+func (p *Proxy) Tap(f func(conn int, sent []byte)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tap = f
+}
+
+// tapped is what a connection sends, on its way past the tap.
+func (p *Proxy) tapped(c net.Conn) io.Reader {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.made++
+	if p.tap == nil {
+		return c
+	}
+	return io.TeeReader(c, tap{p.tap, p.made})
+}
+
+type tap struct {
+	told func(conn int, sent []byte)
+	conn int
+}
+
+func (t tap) Write(b []byte) (int, error) {
+	t.told(t.conn, b)
+	return len(b), nil
 }
 
 // Close ends the proxy and everything that goes through it.
@@ -80,7 +111,7 @@ func (p *Proxy) pass(c net.Conn) {
 	}
 	defer p.forget(out)
 	var both sync.WaitGroup
-	both.Go(func() { io.Copy(out, c); out.Close(); c.Close() })
+	both.Go(func() { io.Copy(out, p.tapped(c)); out.Close(); c.Close() })
 	both.Go(func() { io.Copy(c, out); out.Close(); c.Close() })
 	both.Wait()
 }

@@ -240,6 +240,13 @@ func (a *Agent) Network(on bool) {
 // Broker is the host:port at which devices are told to find the broker.
 func (s *Stage) Broker() string { return s.cable.Addr() }
 
+// TapBroker has f told what devices send to the broker, and Tap what this one
+// sends by HTTP; see Proxy.Tap.
+func (s *Stage) TapBroker(f func(conn int, sent []byte)) { s.cable.Tap(f) }
+
+// Tap is as TapBroker, for HTTP.
+func (a *Agent) Tap(f func(conn int, sent []byte)) { a.http.Tap(f) }
+
 // BrokerCable plugs every device's cable to the broker in, or pulls it.
 func (s *Stage) BrokerCable(on bool) { s.cable.Cut(!on) }
 
