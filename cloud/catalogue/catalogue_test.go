@@ -223,3 +223,44 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// All that the shipped catalogue names as data is registered, in each of the four
+// groups, with its concept of the Data Privacy Vocabulary.
+func TestDataCategories(t *testing.T) {
+	cat, err := catalogue.Parse(shipped(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups := map[cardea.DataGroup]int{}
+	for _, p := range cat.Purposes {
+		for _, data := range p.Data {
+			c, ok := cat.Category(data)
+			if !ok || c.DPV == "" {
+				t.Errorf("%s: %q is not registered", p.ID, data)
+			}
+			groups[c.Group]++
+		}
+	}
+	for _, g := range cardea.DataGroups {
+		if groups[g] == 0 {
+			t.Errorf("nothing is %s", g)
+		}
+	}
+}
+
+// What only the whole catalogue can tell of the newer sections is refused too.
+func TestNewSections(t *testing.T) {
+	good := string(shipped(t))
+	for says, replace := range map[string][2]string{
+		"quiet.zones":           {"zones: [Europe/Stockholm", "zones: [Europe/Atlantis"},
+		"write \"21:00":         {"hours: \"21:00-08:00\"", "hours: \"9pm\""},
+		"not among the data":    {"data: [software version", "data: [shoe size, software version"},
+		"whole seconds":         {"validity: 168h", "validity: 1ms"},
+		"has no facet \"sale\"": {"purpose: offers\n", "purpose: offers\n    facet: sale\n"},
+	} {
+		text := strings.Replace(good, replace[0], replace[1], 1)
+		if _, err := catalogue.Parse([]byte(text)); text == good || err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("want an error that names %s: %v", says, err)
+		}
+	}
+}

@@ -108,3 +108,33 @@ func TestPreferenceSetTwiceAtOnce(t *testing.T) {
 		return nil
 	})
 }
+
+// What the brand asks changes on every device by its word in the cloud alone: the
+// programs on it are the same. What is new to them breaks nothing.
+func TestPolicyReachesEveryDevice(t *testing.T) {
+	s := newStage(t)
+	ada := newPhone(t, s, "ada@example.com")
+	devices := []*stage.Agent{newAgent(t, s, "kitchen", "speaker"), newAgent(t, s, "car", "car")}
+	for _, a := range devices {
+		pair(t, a, ada)
+	}
+	choose(t, s, ada, "Allow", recommend)
+	for _, a := range devices {
+		answers(t, a, recommend, cardea.Allow)
+	}
+	putCatalogue(t, s,
+		"id: recommendations\n    version: 1", "id: recommendations\n    version: 2", // not the same question any more
+		"\npreferences:\n", "\npreferences:\n  - {key: hologram.depth, type: int, min: 0, max: 9, default: 3, devices: [speaker, car], titles: {en: Depth}}\n",
+	)
+	for _, a := range devices {
+		answers(t, a, recommend, cardea.Deny)
+		verdict(t, a, cardea.Deny, cardea.ReasonNotice)
+		likes(t, a, "hologram.depth", "3")
+		if _, there := preference(t, a, "voice_speed"); !there {
+			t.Error("what was there before is gone")
+		}
+		if got, err := a.Decide(t.Context(), "beaming/use", cardea.UseCollect); err != nil || got.Reason != cardea.ReasonUnknown {
+			t.Errorf("a purpose nobody has heard of: %+v, %v", got, err)
+		}
+	}
+}
