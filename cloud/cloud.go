@@ -18,6 +18,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/admin"
+	"github.com/cardea-id/cardea/cloud/archive"
 	"github.com/cardea-id/cardea/cloud/broker"
 	"github.com/cardea-id/cardea/cloud/catalogue"
 	"github.com/cardea-id/cardea/cloud/clock"
@@ -227,7 +228,7 @@ func (c *cloud) openHTTP(ctx context.Context) error {
 	}
 	pages, err := portal.New(portal.Config{
 		Secret: c.keys.Derive("passkeys"), Mail: c.sendMail(), Terms: c.config.SignIn.Terms, Policy: policy, Renamed: c.hub.Wake,
-		Issuer: c.config.Issuer, Brand: c.config.brand(), Accounts: c.db, Ledger: c.ledger, Devices: c.hub,
+		Issuer: c.config.Issuer, Brand: c.config.brand(), Accounts: c.db, Ledger: c.ledger, Devices: c.hub, Archive: c.archive(),
 		Pairings: c.issuer, Labels: c.issuer, Providers: providers, Address: c.address, Log: c.log,
 		Receipts: c.receipts(), Live: c.live, Clock: c.inTime,
 	})
@@ -245,6 +246,11 @@ func (c *cloud) openHTTP(ctx context.Context) error {
 	c.listen = c.door
 	c.http = c.server(c.routes(pages, brand))
 	return c.protectHTTP(ctx)
+}
+
+// archive writes copies for owners.
+func (c *cloud) archive() *archive.Writer {
+	return &archive.Writer{DB: c.db, Ledger: c.ledger, Brand: c.config.Brand, Receipts: c.receipts()}
 }
 
 // server answers with a handler, and waits for nobody for long.

@@ -35,7 +35,7 @@ type world struct {
 
 const (
 	email  = "ada@example.com"
-	hostil = `<script>alert("x")</script> عليه‮`
+	hostil = `<script>alert("x")</script> عليه` + "\u202e"
 )
 
 func newWorld(t testing.TB) *world {

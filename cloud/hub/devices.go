@@ -40,6 +40,10 @@ type Device struct {
 	Forked   bool // nothing is given until the owner has confirmed it
 	Lost     bool // and that is because it has lost what was said on it: see Hub.Loss
 
+	// ErasesBy is when it has erased the link by itself, if it is not answered
+	// from now on.
+	ErasesBy time.Time
+
 	Missed time.Time // since when its owner misses it: nothing is given on it; zero if they do not
 
 	State     State
@@ -94,7 +98,7 @@ func (h *Hub) device(tx *accountdb.Tx, link accountdb.Link) (Device, error) {
 	}
 	d := Device{
 		Link: link.ID, Device: link.Device, Grant: link.Grant, Name: name, Kind: row.Kind, Model: row.Model, Serial: row.Serial,
-		Created: link.Created.Time(), Online: h.Pipe.Connected(link.Device), Forked: link.Forked,
+		Created: link.Created.Time(), ErasesBy: link.Bound(tx.Millis()).Time(), Online: h.Pipe.Connected(link.Device), Forked: link.Forked,
 		Revision: link.Revision, Applied: link.Have.Revision, State: StateApplied,
 	}
 	loss, err := openLoss(tx, link)

@@ -159,6 +159,7 @@ func orphans(tx *accountdb.Tx, up cardea.Up) error {
 // while somebody else uses it: the day.
 func (d *Device) discreet() {
 	d.Online, d.ByDay = false, true
+	d.ErasesBy = d.ErasesBy.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
 	for _, at := range []*time.Time{&d.LastSeen, &d.AppliedAt} {
 		if !at.IsZero() {
 			*at = at.UTC().Truncate(24 * time.Hour)

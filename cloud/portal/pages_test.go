@@ -35,6 +35,10 @@ func everyPage(t *testing.T) map[string]*portaltest.Document {
 		"declined": "/pair/declined", "unlink": "/devices/unlink?link=" + h.Devices.Get()[0].Link.String(),
 		"unlink nothing": "/devices/unlink?link=x", "no receipt": "/history/receipt?entry=99",
 		"notice": "/notices/recommendations/1/en", "no notice": "/notices/recommendations/9/en",
+		"device":      "/devices/device?link=" + h.Devices.Get()[0].Link.String(),
+		"device away": "/devices/device?link=" + h.Devices.Get()[1].Link.String() + "&shows=", "no device": "/devices/device?link=x",
+		"missed": "/devices/missed?link=" + h.Devices.Get()[1].Link.String(), "given away": "/devices/given?link=" + h.Devices.Get()[0].Link.String(),
+		"leaving": "/leaving", "take back": "/leaving/withdraw", "copy": "/leaving/copy", "erase": "/leaving/erase", "no proof": "/erased?proof=x",
 	} {
 		pages[name] = owner.Get(path)
 	}
@@ -50,8 +54,10 @@ func everyPage(t *testing.T) map[string]*portaltest.Document {
 		pages["lost"] = owner.Get("/devices/lost?link=" + link.String())
 	}
 	pages["bad name"] = owner.Press(pages["pair"], "Approve", "name", strings.Repeat("x", 10<<10))
+	pages["bad new name"] = owner.Press(pages["device"], "Save the name", "name", strings.Repeat("x", 10<<10))
 	h.Pairings.Asks.SameNetwork = false
 	pages["pair from afar"] = owner.Get("/pair?code=WDJB-MJHT")
+	pages["erased"] = owner.Follow(owner.Press(pages["erase"], "Erase everything"))
 	return pages
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 	"github.com/cardea-id/cardea/cloud/portal/devices"
 	"github.com/cardea-id/cardea/cloud/portal/entry"
+	"github.com/cardea-id/cardea/cloud/portal/leaving"
 	"github.com/cardea-id/cardea/cloud/portal/pairs"
 	"github.com/cardea-id/cardea/cloud/portal/preferences"
 	"github.com/cardea-id/cardea/cloud/provider"
@@ -38,6 +39,13 @@ type Pairings interface {
 type Ledger interface {
 	choices.Ledger
 	preferences.Ledger
+	leaving.Ledger
+}
+
+// Hub is what devices have come to, and how they end: *hub.Hub.
+type Hub interface {
+	devices.Hub
+	leaving.Hub
 }
 
 // Config is what a portal works with.
@@ -50,7 +58,8 @@ type Config struct {
 
 	Accounts Accounts
 	Ledger   Ledger
-	Devices  devices.Hub
+	Devices  Hub
+	Archive  leaving.Archive
 	Pairings Pairings
 	Labels   pairs.Labels
 
@@ -91,6 +100,7 @@ type Portal struct {
 	Pairs   *pairs.Room
 	Choices *choices.Room
 	Devices *devices.Room
+	Leaving *leaving.Room
 
 	Preferences *preferences.Room
 
@@ -126,6 +136,7 @@ func New(c Config) (*Portal, error) {
 		Pairs:   pairs.New(d, c.Pairings, c.Labels, c.Devices),
 		Choices: choices.New(d, c.Ledger, c.Devices, c.Receipts),
 		Devices: devices.New(d, c.Devices, c.Pairings, c.Ledger),
+		Leaving: leaving.New(d, c.Devices, c.Ledger, c.Archive),
 
 		Preferences: preferences.New(d, c.Ledger, c.Devices),
 	}
@@ -162,6 +173,7 @@ func (p *Portal) routes(origin string) (http.Handler, error) {
 	p.Choices.Routes(mux)
 	p.Preferences.Routes(mux)
 	p.Devices.Routes(mux)
+	p.Leaving.Routes(mux)
 	mux.Handle("/", p.Desk.Open(func(http.ResponseWriter, *http.Request, desk.Visit) error { return desk.ErrNoPage }))
 
 	guard := http.NewCrossOriginProtection()

@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"agent", "cloud"},
 	{"cloud/portal/portaltest"},
 	{"agent/localapi", "cloud/portal", "cloud/admin"},
-	{"cloud/portal/entry", "cloud/portal/pairs", "cloud/portal/choices", "cloud/portal/preferences", "cloud/portal/devices"}, // rooms do not know each other
+	{"cloud/portal/entry", "cloud/portal/pairs", "cloud/portal/choices", "cloud/portal/preferences", "cloud/portal/devices", "cloud/portal/leaving"}, // rooms do not know each other
 	{"cloud/portal/desk"},
 	{"cloud/portal/brand"},
 	{"cloud/archive"},

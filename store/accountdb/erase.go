@@ -119,7 +119,7 @@ func (tx *Tx) eraseLink(link Link) error {
 		return err
 	}
 	err = tx.exec(`INSERT INTO erased_links (link, account, kind, model, bound, missed) VALUES (?, ?, ?, ?, ?, ?)`,
-		link.ID[:], link.Account[:], device.Kind, device.Model, tx.bound(link), link.Missed)
+		link.ID[:], link.Account[:], device.Kind, device.Model, link.Bound(tx.Millis()), link.Missed)
 	if err != nil {
 		return err
 	}
@@ -133,11 +133,11 @@ func (tx *Tx) eraseLink(link Link) error {
 // run a little slow, and a device that was off must be on for an hour.
 const slack = 24 * time.Hour
 
-// bound is when a device erases its link that hears nothing more. It may have
-// been answered last a little after it was last seen, which is kept to the
-// minute, but not after now.
-func (tx *Tx) bound(link Link) cardea.Millis {
-	heard := min(max(link.LastSeen, link.Created).Add(2*time.Minute), tx.Millis())
+// Bound is when a device has erased a link by itself that is not answered from
+// now on. It may have been answered last a little after it was last seen, which
+// is kept to the minute, but not after now.
+func (l Link) Bound(now cardea.Millis) cardea.Millis {
+	heard := min(max(l.LastSeen, l.Created).Add(2*time.Minute), now)
 	return heard.Add(cardea.MaxOfflineRetention + slack)
 }
 

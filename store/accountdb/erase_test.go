@@ -3,11 +3,14 @@ package accountdb_test
 import (
 	"bytes"
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/store/accountdb"
 	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
 )
@@ -102,7 +105,7 @@ func lived(t *testing.T, db *accountdb.DB, path string) (account cardea.AccountI
 				Event: cardea.NewID[cardea.EventID](), Act: cardea.ActPrefer, Preference: "greeting", Value: `"` + name + `"`,
 			}}
 			_, err := tx.Append(account, e)
-			return err
+			return errors.Join(err, told(tx, account))
 		})
 	}
 	if err != nil {
@@ -120,7 +123,19 @@ func lived(t *testing.T, db *accountdb.DB, path string) (account cardea.AccountI
 		}
 		personal = append(personal, value)
 	}
-	return account, append(personal, []byte(name), []byte("ada@example.com"))
+	return account, append(personal, []byte(name), []byte("ada@example.com"), []byte("serial-4711"))
+}
+
+// told is a device that was told who its owner is.
+func told(tx *accountdb.Tx, account cardea.AccountID) error {
+	device := accountdb.Device{ID: cardea.DeviceID(strings.Repeat("d", 43)), PublicKey: []byte("{}"), Kind: "speaker", Serial: "serial-4711"}
+	link := accountdb.Link{ID: cardea.NewID[cardea.LinkID](), Account: account, Device: device.ID, Grant: "g"}
+	body, err := wire.EncodeBody(cardea.Body{
+		Identity:    cardea.Identity{Subject: "s", Name: name},
+		Preferences: []cardea.Preference{{Key: "greeting", Value: `"` + name + `"`}},
+	})
+	return errors.Join(err, tx.PutDevice(device), tx.CreateLink(link, [32]byte{}, name+"'s speaker"),
+		tx.PutStatement(link.ID, accountdb.Statement{Revision: 1, Body: body, BodyHash: wire.BodyHash(body)}))
 }
 
 func erase(t *testing.T, db *accountdb.DB, account cardea.AccountID) {

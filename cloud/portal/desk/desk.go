@@ -32,6 +32,8 @@ type Desk struct {
 
 	// Policy is what the brand asks of sessions.
 	Policy Policy
+	// Origin is how browsers name the portal: "https://id.example.com".
+	Origin string
 	// HTTPS: browsers reach the portal over TLS.
 	HTTPS bool
 
@@ -52,7 +54,10 @@ type Desk struct {
 // New makes a desk whose cookies are bound to TLS and host if browsers reach it
 // under an address with https. Brand, address and log may be left out.
 func New(issuer *url.URL, b brand.Brand, sessions Sessions, address func(*http.Request) netip.Addr, log *slog.Logger) *Desk {
-	d := &Desk{Brand: b, Address: address, Log: log, HTTPS: issuer.Scheme == "https", Live: new(Live), sessions: sessions}
+	d := &Desk{
+		Brand: b, Address: address, Log: log, Origin: issuer.Scheme + "://" + issuer.Host, HTTPS: issuer.Scheme == "https",
+		Live: new(Live), sessions: sessions,
+	}
 	if d.Brand.Name == "" {
 		d.Brand.Name = "Cardea"
 	}

@@ -26,6 +26,11 @@ var returnPages = map[string][]string{
 	"/devices/unlink":   {"link", "grant"},
 	"/preferences":      nil,
 	"/communication":    nil,
+	"/devices/missed":   {"link"},
+	"/leaving":          nil,
+	"/leaving/copy":     nil,
+	"/leaving/erase":    nil,
+	"/erased":           {"proof"},
 }
 
 // ReturnPath is where to go after signing in: the page asked for if it is one of

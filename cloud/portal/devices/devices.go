@@ -2,7 +2,6 @@ package devices
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
-	"github.com/cardea-id/cardea/store/accountdb"
 )
 
 // A deviceCard is a device as the page of devices shows it.
@@ -28,7 +26,8 @@ type deviceCard struct {
 	Leaving bool
 	Forked  bool
 	Missing bool
-	Lost    bool // it has to be said again what it may do
+	Lost    bool             // it has to be said again what it may do
+	Missed  *language.Moment // since when its owner misses it
 	Form    string
 }
 
@@ -36,6 +35,9 @@ func cardOf(v desk.Visit, d hub.Device, now time.Time) deviceCard {
 	c := deviceCard{
 		Link: d.Link.String(), Name: d.Name, Kind: desk.KindOf(d.Kind), Model: d.Model, Serial: d.Serial,
 		Online: d.Online, Leaving: d.State == hub.StateLeaving, Forked: d.Forked, Missing: d.Missing, Lost: d.Lost, Form: v.Form(),
+	}
+	if !d.Missed.IsZero() {
+		c.Missed = new(v.Language.Clock(d.Missed, now))
 	}
 	seen, applied := v.Language.Ago, v.Language.Clock
 	if d.ByDay {
@@ -87,21 +89,34 @@ func (p *Room) showUnlink(w http.ResponseWriter, r *http.Request, v desk.Visit) 
 	if grant := r.URL.Query().Get("grant"); grant != "" {
 		return p.showUnlinkApp(w, r, v, grant)
 	}
-	link, err := cardea.ParseID[cardea.LinkID](r.URL.Query().Get("link"))
-	if err != nil {
-		return errNoDevice
-	}
-	devices, err := p.devices.Devices(r.Context(), v.Account)
+	return p.ask(w, r, v, "unlink.html", "devices.unlink_this")
+}
+
+// ask shows a page about one device of the owner's that has not left.
+func (p *Room) ask(w http.ResponseWriter, r *http.Request, v desk.Visit, page, title string) error {
+	d, err := p.device(r, v, r.URL.Query().Get("link"))
 	if err != nil {
 		return err
 	}
+	return p.Pages.Show(w, v, http.StatusOK, page, desk.View{Title: title, Section: "devices", Body: cardOf(v, d, time.Now())})
+}
+
+// device finds one device of the owner's that has not left.
+func (p *Room) device(r *http.Request, v desk.Visit, text string) (hub.Device, error) {
+	link, err := cardea.ParseID[cardea.LinkID](text)
+	if err != nil {
+		return hub.Device{}, errNoDevice
+	}
+	devices, err := p.devices.Devices(r.Context(), v.Account)
+	if err != nil {
+		return hub.Device{}, err
+	}
 	for _, d := range devices {
 		if d.Link == link && d.State != hub.StateLeaving {
-			body := cardOf(v, d, time.Now())
-			return p.Pages.Show(w, v, http.StatusOK, "unlink.html", desk.View{Title: "devices.unlink_this", Section: "devices", Body: body})
+			return d, nil
 		}
 	}
-	return errNoDevice
+	return hub.Device{}, errNoDevice
 }
 
 func (p *Room) postUnlink(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
@@ -117,15 +132,5 @@ func (p *Room) postConfirm(w http.ResponseWriter, r *http.Request, v desk.Visit)
 
 // onLink does something to the link of the form and shows the devices.
 func (p *Room) onLink(w http.ResponseWriter, r *http.Request, v desk.Visit, do func(context.Context, cardea.AccountID, cardea.LinkID) error) error {
-	link, err := cardea.ParseID[cardea.LinkID](r.PostFormValue("link"))
-	if err != nil {
-		return errNoDevice
-	}
-	if err := do(r.Context(), v.Account, link); errors.Is(err, accountdb.ErrNotFound) {
-		return errNoDevice
-	} else if err != nil {
-		return err
-	}
-	http.Redirect(w, r, "/devices", http.StatusSeeOther)
-	return nil
+	return p.onLinkTo(w, r, v, "/devices", do)
 }

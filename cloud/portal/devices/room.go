@@ -21,6 +21,11 @@ var files embed.FS
 type Hub interface {
 	desk.Devices
 	Unlink(ctx context.Context, account cardea.AccountID, link cardea.LinkID) error
+	Rename(ctx context.Context, account cardea.AccountID, link cardea.LinkID, name string) error
+	Identify(ctx context.Context, account cardea.AccountID, link cardea.LinkID) error
+	ReportMissed(ctx context.Context, account cardea.AccountID, link cardea.LinkID) error
+	Recovered(ctx context.Context, account cardea.AccountID, link cardea.LinkID) error
+	GiveAway(ctx context.Context, account cardea.AccountID, link cardea.LinkID) error
 	ConfirmFork(ctx context.Context, account cardea.AccountID, link cardea.LinkID) error
 	Loss(ctx context.Context, account cardea.AccountID, link cardea.LinkID) (hub.Loss, error)
 	ConfirmLoss(ctx context.Context, account cardea.AccountID, link cardea.LinkID, loss cardea.LossID, again []cardea.Key) error
@@ -55,6 +60,14 @@ func New(d *desk.Desk, h Hub, g Grants, l Ledger) *Room {
 // Routes adds the pages.
 func (p *Room) Routes(mux *http.ServeMux) {
 	mux.Handle("GET /devices", p.Owner(p.showDevices))
+	mux.Handle("GET "+pageDevice, p.Owner(p.showDevice))
+	mux.Handle("POST /devices/rename", p.Owner(p.postRename))
+	mux.Handle("POST /devices/identify", p.Owner(p.postIdentify))
+	mux.Handle("GET /devices/missed", p.Owner(p.showMissed))
+	mux.Handle("POST /devices/missed", p.Owner(p.postMissed))
+	mux.Handle("POST /devices/recovered", p.Owner(p.postRecovered))
+	mux.Handle("GET /devices/given", p.Owner(p.showGiven))
+	mux.Handle("POST /devices/given", p.Owner(p.postGiven))
 	mux.Handle("GET /devices/unlink", p.Owner(p.showUnlink))
 	mux.Handle("POST /devices/unlink", p.Owner(p.postUnlink))
 	mux.Handle("POST /devices/confirm", p.Owner(p.postConfirm))

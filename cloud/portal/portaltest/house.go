@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/archive"
 	"github.com/cardea-id/cardea/cloud/catalogue"
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/ledger"
@@ -58,11 +59,11 @@ func Open(t testing.TB, change ...func(*portal.Config)) *House {
 	}
 	h := &House{
 		DB: db, Ledger: &ledger.Ledger{DB: db, Catalogue: catalogue.New(cat)},
-		Devices: &Hub{}, Pairings: &Issuer{Answers: map[pairing.UserCode]string{}},
+		Devices: &Hub{DB: db}, Pairings: &Issuer{Answers: map[pairing.UserCode]string{}},
 	}
 	c := portal.Config{
 		Issuer: "http://cardea.test", Brand: brand.Config{Name: "Hearth"},
-		Accounts: db, Ledger: h.Ledger, Devices: h.Devices, Pairings: h.Pairings,
+		Accounts: db, Ledger: h.Ledger, Devices: h.Devices, Archive: &archive.Writer{DB: db, Ledger: h.Ledger, Brand: "Hearth"}, Pairings: h.Pairings,
 		Receipts: &receipt.Maker{
 			Ledger: h.Ledger, Issuer: "http://cardea.test", Signer: jose.GenerateKey().Signer,
 			Controller: receipt.Controller{Name: "Hearth Audio GmbH", Address: "Am Ofen 1, Berlin", Contact: "privacy@hearth.example"},
@@ -85,6 +86,9 @@ func (h *House) Link(t testing.TB, account cardea.AccountID, d hub.Device) hub.D
 	sum := sha256.Sum256([]byte(d.Name))
 	d.Device = cardea.DeviceID(base64.RawURLEncoding.EncodeToString(sum[:]))
 	d.Link = cardea.NewID[cardea.LinkID]()
+	if d.ErasesBy.IsZero() {
+		d.ErasesBy = time.Now().Add(cardea.MaxOfflineRetention)
+	}
 	err := h.DB.Update(context.Background(), func(tx *accountdb.Tx) error {
 		row := accountdb.Device{ID: d.Device, PublicKey: []byte("{}"), Kind: d.Kind, Model: d.Model, Serial: d.Serial}
 		if err := tx.PutDevice(row); err != nil {
@@ -210,6 +214,7 @@ func (h *House) Furnish(t *testing.T, b *Browser, account cardea.AccountID) {
 	h.Devices.Losses = map[cardea.LinkID]hub.Loss{radio.Link: {
 		ID: cardea.NewID[cardea.LossID](), Device: radio, Given: []cardea.Key{"recommendations/use", "voice_clips/use"},
 	}}
+	h.Link(t, account, hub.Device{Name: "Missed TV", Kind: "tv", State: hub.StateStops, StopsBy: now.Add(time.Hour), Missed: now.Add(-time.Hour)})
 	h.Link(t, account, hub.Device{Name: "Copy", Kind: "speaker", Forked: true, State: hub.StateStops, StopsBy: now.Add(-time.Minute)})
 
 	before := h.Head(t, account)
