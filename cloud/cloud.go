@@ -239,7 +239,7 @@ func (c *cloud) openHTTP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	brand := admin.Handler(admin.Config{Ledger: c.ledger, Devices: c.hub, Receipts: c.receipts(), Keys: keys, Decided: c.decided, Ending: c.ending, Log: c.log})
+	brand := admin.Handler(admin.Config{Ledger: c.ledger, Devices: c.hub, Receipts: c.receipts(), Eraser: c.hub, Archive: c.archive(), Issuer: c.config.Issuer, Keys: keys, Decided: c.decided, Ending: c.ending, Log: c.log})
 	if c.door, err = listen(ctx, c.config.Listen); err != nil {
 		return fmt.Errorf("listen: %w: free the port or set another listen address", err)
 	}

@@ -8,7 +8,8 @@
 // would take back the protective value of a privacy preference: who may do
 // more is the owner alone, signed in. Customers are named by their subject, a
 // random pseudonym; nothing personal goes in or comes out, except the values of
-// preferences, which are read by purpose and only while that is given. Every change is audited under the name of the key that made it.
+// preferences, which are read by purpose and only while that is given, and the copy
+// of everything that a customer is owed. Every change is audited under the name of the key that made it.
 //
 // A request carries a key as a bearer token (RFC 6750, Section 2.1). Only the
 // hash of a key is known here.
@@ -36,7 +37,11 @@ type Config struct {
 	Ledger   *ledger.Ledger
 	Devices  DeviceLister
 	Receipts Receipts
-	Keys     []Key
+	Eraser   Eraser
+	Archive  Archive
+	// Issuer is the address of the owners' pages.
+	Issuer string
+	Keys   []Key
 	// Decided is told each answer to "may I?". Nil: nobody counts.
 	Decided func(cardea.Answer)
 	// Ending is closed when the cloud is about to end: held requests are then
@@ -77,6 +82,10 @@ func (a *api) calls() map[string]handler {
 		"POST /admin/v1/accounts/{subject}/communication/check": a.maySend,
 		"GET /admin/v1/accounts/{subject}/consents":             a.consents,
 		"GET /admin/v1/accounts/{subject}/receipts/{seq}":       a.receipt,
+
+		"POST /admin/v1/accounts/{subject}/erasure": a.erase,
+		"GET /admin/v1/erasures":                    a.erasures,
+		"GET /admin/v1/accounts/{subject}/archive":  a.archive,
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/admin"
+	"github.com/cardea-id/cardea/cloud/archive"
 	"github.com/cardea-id/cardea/cloud/catalogue"
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/ledger"
@@ -81,7 +82,8 @@ func newWorldUnder(t *testing.T, contract *openapi.Contract) *world {
 	w.device = w.join(h)
 	srv := httptest.NewServer(w.contract.Watch(admin.Handler(admin.Config{
 		Receipts: &receipt.Maker{Ledger: w.ledger, Issuer: "https://id.example.com", Signer: signer.Signer},
-		Ledger:   w.ledger, Devices: h, Log: slog.New(slog.DiscardHandler),
+		Eraser:   h, Archive: &archive.Writer{DB: db, Ledger: w.ledger, Brand: "Hearth"}, Issuer: "https://id.example.com",
+		Ledger: w.ledger, Devices: h, Log: slog.New(slog.DiscardHandler),
 		Keys: []admin.Key{{Name: "other", SHA256: sha256.Sum256([]byte("other"))}, {Name: "shop", SHA256: sha256.Sum256([]byte(brandKey))}},
 	}), func(err error) { t.Errorf("against openapi.yaml: %v", err) }))
 	t.Cleanup(srv.Close)

@@ -65,12 +65,15 @@ func everyAnswer(t *testing.T, contract *openapi.Contract) {
 		{call: "GET /admin/v1/accounts/{subject}/propagation"},
 		{call: "GET /admin/v1/accounts/{subject}/consents"},
 		{call: "GET /admin/v1/accounts/{subject}/receipts/{denial}"},
+		{call: "GET /admin/v1/accounts/{subject}/archive?language=de"},
+		{call: "GET /admin/v1/erasures?after=0"},
 	} {
 		c.status = http.StatusOK
 		w.expect(c)
 		w.refuses(c)
 	}
 	w.expect(exchange{status: 400, call: "GET /admin/v1/changes?wait=21"})
+	w.expect(exchange{status: 400, call: "GET /admin/v1/erasures?after=yesterday"})
 	w.expect(exchange{status: 400, call: "GET /admin/v1/accounts/{subject}/consents?at=yesterday"})
 	w.expect(exchange{status: 404, call: "GET /admin/v1/accounts/{subject}/receipts/99"})
 	w.expect(exchange{status: 403, call: "POST /admin/v1/accounts/{subject}/preferences", media: inJSON, body: `{"key":"ads_personalised","value":true}`})
@@ -80,6 +83,13 @@ func everyAnswer(t *testing.T, contract *openapi.Contract) {
 		w.expect(exchange{status: map[string]int{"offers/use": 200, "presence/use": 409}[key], call: "POST /admin/v1/accounts/{subject}/denials",
 			media: inJSON, body: `{"key":"` + key + `","everywhere":true,"event":"3q2-7wAAAAAAAAAAAAAAAA"}`})
 	}
+	for range 2 {
+		erase := exchange{status: 200, call: "POST /admin/v1/accounts/{subject}/erasure"}
+		w.expect(erase)
+		w.refuses(erase)
+	}
+	w.expect(exchange{status: 200, call: "GET /admin/v1/erasures"})
+	w.expect(exchange{status: 410, call: "GET /admin/v1/accounts/{subject}/archive"})
 }
 
 // refuses is what a call does when something about it is wrong: the key, the
