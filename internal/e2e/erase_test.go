@@ -41,7 +41,7 @@ func TestEraseEverywhere(t *testing.T) {
 	must(t, away.Process.Stop())
 	begun := time.Now()
 	must(t, phone.Open(t.Context(), s.URL+"/leaving/erase"))
-	for _, words := range []string{hideout, "In reach"} {
+	for _, words := range []string{hideout, "It is in reach"} {
 		if !strings.Contains(phone.Text(), words) {
 			t.Errorf("the page that asks does not say %q:\n%s", words, phone.Text())
 		}

@@ -1,6 +1,7 @@
 package leaving
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -87,7 +88,7 @@ type proof struct {
 
 func (p *Room) showErased(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
 	secret := hub.ProofSecret(r.URL.Query().Get("proof"))
-	e, now, err := p.hub.Erasure(r.Context(), secret)
+	e, now, err := p.settled(r.Context(), secret)
 	if errors.Is(err, accountdb.ErrNotFound) {
 		return errNoProof
 	}
@@ -99,6 +100,26 @@ func (p *Room) showErased(w http.ResponseWriter, r *http.Request, v desk.Visit) 
 	body.Secret, body.Address = secret.Reveal(), p.Origin+proofPage(secret)
 	return p.Pages.Show(w, v, http.StatusOK, "erased.html", desk.View{Title: "leaving.erased.title", Body: body})
 }
+
+// settled reads an erasure, again and again for a moment while it is fresh:
+// devices in reach prove it within milliseconds.
+func (p *Room) settled(ctx context.Context, secret hub.ProofSecret) (e accountdb.Erasure, now time.Time, err error) {
+	for waited, step := time.Duration(0), 10*time.Millisecond; ; waited, step = waited+step, min(2*step, 80*time.Millisecond) {
+		e, now, err = p.hub.Erasure(ctx, secret)
+		fresh := now.Sub(e.Received.Time()) < patience && e.Completed().Time().After(now)
+		if err != nil || !fresh || waited >= patience {
+			return e, now, err
+		}
+		select {
+		case <-time.After(step):
+		case <-ctx.Done():
+			return e, now, ctx.Err()
+		}
+	}
+}
+
+// patience is how long a page waits for devices that were just told.
+const patience = 700 * time.Millisecond
 
 func proofOf(v desk.Visit, e accountdb.Erasure, now time.Time) proof {
 	body := proof{

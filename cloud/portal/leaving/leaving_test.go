@@ -101,12 +101,12 @@ func TestErase(t *testing.T) {
 	h.Link(t, account, away)
 	ask := b.Get("/leaving/erase")
 	ask.Check()
-	ask.MustSay("In reach", "Out of reach", "Keep my account")
+	ask.MustSay("It is in reach", "by itself by", "Keep my account")
 	done := b.Press(ask, "Erase everything")
 	where := done.Header.Get("Location")
 	proof := b.Follow(done)
 	proof.Check()
-	proof.MustSay("Your account is erased", "2 devices have still to erase", "erases what it holds when it next connects", "http://cardea.test/erased?proof=", "The law gives us until")
+	proof.MustSay("Your account is erased", "2 devices have still to erase", "It erases what it holds when it next connects", "http://cardea.test/erased?proof=", "The law gives us until")
 	for _, personal := range []string{portaltest.Email, "Kitchen", "Hall"} {
 		if strings.Contains(proof.Text, personal) {
 			t.Errorf("the page says %q", personal)
