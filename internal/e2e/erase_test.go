@@ -61,8 +61,8 @@ func TestEraseEverywhere(t *testing.T) {
 	if by := byDay(anyone); by.Before(day.Truncate(24*time.Hour)) || by.After(day.Add(72*time.Hour)) {
 		t.Errorf("the other erases itself by %v, which is not %v and a little", by, day)
 	}
-	scan(t, filepath.Join(near.Dir, "state"), nearLink[:], []byte(nearLink.String()), []byte(hideout))
-	scan(t, filepath.Join(s.Dir, "cloud"), []byte(email), []byte(hideout))
+	leftIn(t, filepath.Join(near.Dir, "state"), nearLink[:], []byte(nearLink.String()), []byte(hideout))
+	leftIn(t, filepath.Join(s.Dir, "cloud"), []byte(email), []byte(hideout))
 	away.Network(false)
 	must(t, away.Start(t.Context()))
 	answers(t, away, recommend, cardea.Allow) // it has heard nothing, and stops by the time the owner was told
@@ -74,11 +74,11 @@ func TestEraseEverywhere(t *testing.T) {
 	away.Network(true)
 	until(t, "the device that was away has erased itself", func() error { return erasedOn(away) })
 	until(t, "nothing is waited for", func() error { return pageSays(anyone, proof, "Nothing is left to wait for") })
-	scan(t, filepath.Join(away.Dir, "state"), awayLink[:], []byte(awayLink.String()))
+	leftIn(t, filepath.Join(away.Dir, "state"), awayLink[:], []byte(awayLink.String()))
 	must(t, s.Cloud.Stop())
 	verifyErased(t, filepath.Join(s.Dir, "cloud"))
-	scan(t, filepath.Join(s.Dir, "cloud"), []byte(email), []byte(hideout))
-	scan(t, s.Dir, []byte(email), []byte(hideout), []byte(proof.Query().Get("proof"))) // logs and all
+	leftIn(t, filepath.Join(s.Dir, "cloud"), []byte(email), []byte(hideout))
+	leftIn(t, s.Dir, []byte(email), []byte(hideout), []byte(proof.Query().Get("proof"))) // logs and all
 }
 
 func rename(t *testing.T, s *stage.Stage, phone *owner.Owner, name, to string) {
@@ -133,8 +133,8 @@ func byDay(o *owner.Owner) (latest time.Time) {
 	return latest
 }
 
-// scan looks for bytes in every file under a folder.
-func scan(t *testing.T, dir string, parts ...[]byte) {
+// leftIn looks for bytes in every file under a folder.
+func leftIn(t *testing.T, dir string, parts ...[]byte) {
 	t.Helper()
 	files := 0
 	must(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
