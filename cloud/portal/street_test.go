@@ -104,23 +104,11 @@ func (s *street) owner(email string) owner {
 	return o
 }
 
-// pairs has a new device of a kind ask, its owner approve with a form in which all
-// is left out that can be, and returns what the device is told then.
+// pairs has a new device of a kind ask, its owner approve, and returns what the
+// device is told then.
 func (s *street) pairs(b owner, kind cardea.DeviceKind) cardea.Body {
 	s.Helper()
-	key := jose.GenerateKey()
-	device := &pairing.Client{Issuer: "http://cardea.test", ClientID: "cardea-agent", Signer: key.Signer(), HTTP: &http.Client{Transport: s}}
-	asked, err := device.Start(s.Context(), pairing.Device{Kind: string(kind), Model: "NX-1"})
-	if err != nil {
-		s.Fatal(err)
-	}
-	if d := b.Post("/pair", url.Values{"form": {b.form}, "code": {string(asked.UserCode)}, "name": {"A device"}, "answer": {"approve"}}); d.Status != http.StatusSeeOther {
-		s.Fatalf("approve: %d\n%s", d.Status, d.Text)
-	}
-	tokens, err := device.Poll(s.Context(), asked.DeviceCode)
-	if err != nil || tokens.AccessToken == "" {
-		s.Fatalf("approved and given no tokens: %v", err)
-	}
+	key := s.approves(b, kind)
 	id := cardea.DeviceID(jose.Thumbprint(key.Public()))
 	joined, err := s.hub.Join(s.Context(), hub.Joining{
 		Account: b.account, Grant: string(id), Thumbprint: string(id), PublicKey: jose.JWK(key.Public()), Name: "A device", Kind: kind, Model: "NX-1",
@@ -137,6 +125,44 @@ func (s *street) pairs(b owner, kind cardea.DeviceKind) cardea.Body {
 		s.Fatalf("told nothing: %v", err)
 	}
 	body, err := wire.DecodeBody(down.Body)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return body
+}
+
+// approves has a new device ask, its owner approve with a form in which all is left
+// out that can be, and the device get its tokens. It returns the device's key.
+func (s *street) approves(b owner, kind cardea.DeviceKind) jose.PrivateKey {
+	s.Helper()
+	key := jose.GenerateKey()
+	device := &pairing.Client{Issuer: "http://cardea.test", ClientID: "cardea-agent", Signer: key.Signer(), HTTP: &http.Client{Transport: s}}
+	asked, err := device.Start(s.Context(), pairing.Device{Kind: string(kind), Model: "NX-1"})
+	if err != nil {
+		s.Fatal(err)
+	}
+	if d := b.Post("/pair", url.Values{"form": {b.form}, "code": {string(asked.UserCode)}, "name": {"A device"}, "answer": {"approve"}}); d.Status != http.StatusSeeOther {
+		s.Fatalf("approve: %d\n%s", d.Status, d.Text)
+	}
+	tokens, err := device.Poll(s.Context(), asked.DeviceCode)
+	if err != nil || tokens.AccessToken == "" {
+		s.Fatalf("approved and given no tokens: %v", err)
+	}
+	return key
+}
+
+// told is what the account's first device is to be told now.
+func (s *street) told(account cardea.AccountID) (body cardea.Body) {
+	s.Helper()
+	cat, _ := s.house.Ledger.Catalogue.Current()
+	err := s.house.DB.View(s.Context(), func(tx *accountdb.Tx) error {
+		links, err := tx.Links(account)
+		if err != nil {
+			return err
+		}
+		body, err = s.house.Ledger.Body(tx, cat, links[0])
+		return err
+	})
 	if err != nil {
 		s.Fatal(err)
 	}
