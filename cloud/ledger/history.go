@@ -19,8 +19,8 @@ type Past struct {
 	By string
 
 	// Title and Question are of the purpose, or Title of the preference; empty
-	// if no catalogue has it any more. Text is what was read: of a grant the
-	// very text it names, in its language, or nothing.
+	// if no catalogue has it any more. Text is what was read, in its language: of a
+	// yes the very text it names, of a no what stood on its page; or nothing.
 	Title    string
 	Question string
 	Text     *cardea.Text
@@ -43,7 +43,11 @@ func (l *Ledger) History(ctx context.Context, account cardea.AccountID, language
 		}
 		cat, _ := l.Catalogue.Current()
 		for _, e := range entries {
-			past = append(past, pastOf(cat, language, names, e))
+			shown, err := tx.Shown(account, e.Position.Seq)
+			if err != nil {
+				return err
+			}
+			past = append(past, pastOf(cat, language, names, e, shown))
 		}
 		return nil
 	})
@@ -75,7 +79,7 @@ func deviceNames(tx *accountdb.Tx, account cardea.AccountID) (named, error) {
 	return n, nil
 }
 
-func pastOf(cat *cardea.Catalogue, language string, names named, e cardea.Entry) Past {
+func pastOf(cat *cardea.Catalogue, language string, names named, e cardea.Entry, shown accountdb.Notice) Past {
 	p := Past{Entry: e, On: names.devices[e.Scope.Device], By: names.links[e.Link]}
 	if e.Act == cardea.ActPrefer {
 		if def, ok := cat.Preference(e.Preference); ok {
@@ -83,19 +87,21 @@ func pastOf(cat *cardea.Catalogue, language string, names named, e cardea.Entry)
 		}
 		return p
 	}
+	version, notice := max(e.Version, shown.Version), e.Notice
+	if notice.IsZero() {
+		notice = shown.Hash
+	}
 	purpose, ok := cat.Purpose(e.Key.Purpose())
-	if e.Act == cardea.ActGrant {
-		purpose, ok = cat.VersionOf(e.Key.Purpose(), e.Version)
+	if version != 0 {
+		purpose, ok = cat.VersionOf(e.Key.Purpose(), version)
 	}
 	if !ok {
 		return p
 	}
 	text := purpose.Texts[languageOf(cat, language)]
-	if e.Act == cardea.ActGrant {
-		if read, ok := languageRead(purpose, e.Notice); ok {
-			text = purpose.Texts[read]
-			p.Text = &text
-		}
+	if read, ok := languageRead(purpose, notice); ok {
+		text = purpose.Texts[read]
+		p.Text = &text
 	}
 	p.Title, p.Question = text.Title, text.Facets[e.Key.Facet()]
 	return p

@@ -55,6 +55,9 @@ func (tx *Tx) LastDecision(account cardea.AccountID, key cardea.Key) (cardea.Ent
 
 // someEntry reads the one entry of the account that the rest of a query names.
 func (tx *Tx) someEntry(account cardea.AccountID, where string, arg any) (cardea.Entry, error) {
+	if err := tx.hold(account); err != nil {
+		return cardea.Entry{}, err
+	}
 	e, err := one(tx, scanEntry, `SELECT `+ledgerColumns+` FROM ledger WHERE account = ? AND `+where, account[:], arg)
 	if err != nil {
 		return e, err

@@ -34,7 +34,8 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// A yes keeps the words it was given for, whatever the notice says today.
+// A yes keeps the words it was given for, and a no those it was said to, whatever
+// the notice says today.
 func TestHistoryKeepsTheWords(t *testing.T) {
 	h := portaltest.Open(t)
 	b := h.Browser(t)
@@ -43,6 +44,7 @@ func TestHistoryKeepsTheWords(t *testing.T) {
 	purpose, _ := cat.Purpose("recommendations")
 	before := purpose.Texts["en"].Why
 	h.Decide(t, account, "recommendations/use", cardea.ActGrant, "", h.Head(t, account))
+	b.Tap(b.Get("/consents"), "recommendations/third_party", "", "Don’t allow")
 
 	next := *cat
 	next.Purposes = append([]cardea.Purpose(nil), cat.Purposes...)
@@ -56,8 +58,13 @@ func TestHistoryKeepsTheWords(t *testing.T) {
 	}
 	h.Ledger.Catalogue.Replace(&next)
 	got := portaltest.Items(b.Get("/history"))
-	if len(got) != 1 || !strings.Contains(got[0], before) || strings.Contains(got[0], "something else") {
-		t.Errorf("the history says %q, want %q in it", got, before)
+	if len(got) != 2 {
+		t.Fatalf("the history says %q", got)
+	}
+	for _, said := range got {
+		if !strings.Contains(said, before) || strings.Contains(said, "something else") {
+			t.Errorf("the history says %q, want %q in it", said, before)
+		}
 	}
 }
 
