@@ -97,12 +97,6 @@ func (l *Ledger) Decide(ctx context.Context, account cardea.AccountID, channel c
 	return l.Propose(ctx, account, Proposal{Decision: d, Channel: channel, Scope: scope})
 }
 
-// DecideSurely is Decide, and records beside the entry how sure it is that the
-// owner decides.
-func (l *Ledger) DecideSurely(ctx context.Context, account cardea.AccountID, sure accountdb.Assurance, channel cardea.Channel, scope cardea.Scope, d cardea.Decision) (cardea.Entry, error) {
-	return l.Propose(ctx, account, Proposal{Decision: d, Channel: channel, Scope: scope, Assurance: &sure})
-}
-
 // Propose is Decide for whoever has more to say of the decision.
 func (l *Ledger) Propose(ctx context.Context, account cardea.AccountID, p Proposal) (cardea.Entry, error) {
 	var e cardea.Entry

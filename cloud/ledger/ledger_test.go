@@ -445,7 +445,7 @@ func TestLiteAccountSharesNothing(t *testing.T) {
 	}
 	sure := accountdb.Assurance{}
 	decide := func(key cardea.Key) error {
-		_, err := d.ledger.DecideSurely(t.Context(), d.account.ID, sure, cardea.ChannelPortal, cardea.Scope{}, d.grant(key))
+		_, err := d.ledger.Propose(t.Context(), d.account.ID, ledger.Proposal{Decision: d.grant(key), Channel: cardea.ChannelPortal, Assurance: &sure})
 		return err
 	}
 	const shared, local = cardea.Key("product_analytics/use"), cardea.Key("on_device_personalisation/use")
@@ -473,5 +473,25 @@ func TestLiteAccountSharesNothing(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What a voice reveals is asked by itself, is off until it is allowed by itself,
+// and a yes to the rest does not reach it.
+func TestWhatAVoiceRevealsIsAskedApart(t *testing.T) {
+	d := newDesk(t)
+	const keep, reveal = cardea.Key("voice_history/use"), cardea.Key("voice_history/sensitive")
+	given := func() [2]bool { return [2]bool{d.facet(keep).Standing.Given(), d.facet(reveal).Standing.Given()} }
+	if given() != [2]bool{false, false} {
+		t.Errorf("before anything was decided: %v", given())
+	}
+	if rejected := d.take(cardea.ChannelPortal, cardea.Scope{}, d.grant(keep)); rejected != "" || given() != [2]bool{true, false} {
+		t.Errorf("a yes to recordings: %q, %v", rejected, given())
+	}
+	if rejected := d.take(cardea.ChannelDevice, cardea.Scope{}, d.grant(reveal)); rejected != cardea.RejectedConfirm || given()[1] {
+		t.Errorf("said on a device: %q, %v", rejected, given())
+	}
+	if rejected := d.take(cardea.ChannelPortal, cardea.Scope{}, d.grant(reveal)); rejected != "" || given() != [2]bool{true, true} {
+		t.Errorf("a yes to what they reveal: %q, %v", rejected, given())
 	}
 }

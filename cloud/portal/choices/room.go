@@ -35,7 +35,6 @@ var files embed.FS
 type Ledger interface {
 	Page(ctx context.Context, account cardea.AccountID, language string) (ledger.Page, error)
 	History(ctx context.Context, account cardea.AccountID, language string, below uint64, limit int) ([]ledger.Past, bool, error)
-	Decide(ctx context.Context, account cardea.AccountID, channel cardea.Channel, scope cardea.Scope, d cardea.Decision) (cardea.Entry, error)
 	Propose(ctx context.Context, account cardea.AccountID, p ledger.Proposal) (cardea.Entry, error)
 	Signal(ctx context.Context, account cardea.AccountID) ([]cardea.Key, error)
 	Purpose(id cardea.PurposeID, version uint32) (cardea.Purpose, bool)

@@ -36,7 +36,7 @@ const (
 type Ledger interface {
 	Page(ctx context.Context, account cardea.AccountID, language string) (ledger.Page, error)
 	Communication(ctx context.Context, account cardea.AccountID, language string) (ledger.CommunicationPage, error)
-	Decide(ctx context.Context, account cardea.AccountID, channel cardea.Channel, scope cardea.Scope, d cardea.Decision) (cardea.Entry, error)
+	Propose(ctx context.Context, account cardea.AccountID, p ledger.Proposal) (cardea.Entry, error)
 }
 
 // A Room is these pages. It is safe for concurrent use.

@@ -116,7 +116,8 @@ func (p *Room) set(w http.ResponseWriter, r *http.Request, v desk.Visit, c chang
 		}
 	}
 	d := cardea.Decision{Event: cardea.NewID[cardea.EventID](), Act: cardea.ActPrefer, Preference: c.def.Key, Value: value, Base: base}
-	if _, err := p.ledger.Decide(r.Context(), v.Account, cardea.ChannelPortal, c.scope, d); err != nil {
+	said := ledger.Proposal{Decision: d, Channel: cardea.ChannelPortal, Scope: c.scope, Assurance: new(v.Session.Assurance())}
+	if _, err := p.ledger.Propose(r.Context(), v.Account, said); err != nil {
 		return rejected(err, c.page)
 	}
 	http.Redirect(w, r, c.page+"#"+anchor(c.def.Key), http.StatusSeeOther)
