@@ -30,7 +30,10 @@
 
   let waiting = new AbortController(); // for the offer in the e-mail field
 
+  let sent = false; // an answer counts once
   const send = (form, credential) => {
+    if (sent) return;
+    sent = true;
     form.elements.answer.value = answer(credential);
     form.submit();
   };
@@ -51,12 +54,20 @@
   }
   for (const note of document.querySelectorAll(".noscript")) note.hidden = true;
 
-  // A browser that can offers passkeys where the e-mail address is typed.
+  // A browser that can offers passkeys where the e-mail address is typed, from when
+  // somebody turns to that form.
   const first = document.querySelector("form.passkey[data-use]");
-  if (first && document.querySelector("[autocomplete~=webauthn]") && PublicKeyCredential.isConditionalMediationAvailable) {
-    PublicKeyCredential.isConditionalMediationAvailable().then(async (can) => {
-      if (!can) return;
-      send(first, await navigator.credentials.get({ publicKey: options(first.dataset.use), mediation: "conditional", signal: waiting.signal }));
-    }).catch(() => {});
+  const email = document.querySelector("[autocomplete~=webauthn]");
+  if (!first || !email || !PublicKeyCredential.isConditionalMediationAvailable) return;
+  const offer = async () => {
+    if (waiting.signal.aborted || !(await PublicKeyCredential.isConditionalMediationAvailable())) return;
+    const asked = { publicKey: options(first.dataset.use), mediation: "conditional", signal: waiting.signal };
+    navigator.credentials.get(asked).then((c) => send(first, c)).catch(() => {});
+  };
+  let offered = false;
+  for (const event of ["pointerover", "focusin"]) {
+    email.form.addEventListener(event, () => {
+      if (!offered) { offered = true; offer(); }
+    });
   }
 })();
