@@ -1,13 +1,11 @@
 package programs
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 )
 
@@ -38,7 +36,6 @@ func LoadRegistry(dir string) (*Registry, error) {
 			r.faults = append(r.faults, err)
 		}
 	}
-	slices.SortStableFunc(r.programs, func(a, b *Program) int { return cmp.Compare(b.rank(), a.rank()) })
 	return r, errors.Join(r.faults...)
 }
 
@@ -61,9 +58,18 @@ func (r *Registry) load(path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	p.file = path
-	r.programs = append(r.programs, &p)
+	r.insert(&p)
 	r.units = r.units || p.Unit != ""
 	return nil
+}
+
+// insert puts a program behind those that are as particular. (A sort made for
+// this type would be more than all of this file.)
+func (r *Registry) insert(p *Program) {
+	r.programs = append(r.programs, p)
+	for i := len(r.programs) - 1; i > 0 && r.programs[i-1].rank() < p.rank(); i-- {
+		r.programs[i-1], r.programs[i] = p, r.programs[i-1]
+	}
 }
 
 // trusted refuses what anybody could write: a program could entitle itself.

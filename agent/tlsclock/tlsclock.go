@@ -183,14 +183,18 @@ func (c *Clock) instants(chain []*x509.Certificate) []time.Time {
 		return []time.Time{now.Time.Time()}
 	}
 	good := c.LastKnownGood()
-	out := []time.Time{good}
+	var later []int64 // in seconds, as certificates tell them
 	for _, cert := range slices.Concat(chain[:min(len(chain), maxChain)], c.cfg.Authorities, c.anchors()) {
 		if cert.NotBefore.After(good) {
-			out = append(out, cert.NotBefore)
+			later = append(later, cert.NotBefore.Unix())
 		}
 	}
-	slices.SortFunc(out, time.Time.Compare)
-	return slices.CompactFunc(out, time.Time.Equal)
+	slices.Sort(later)
+	out := []time.Time{good}
+	for _, second := range slices.Compact(later) {
+		out = append(out, time.Unix(second, 0))
+	}
+	return out
 }
 
 // maxChain bounds the work a server can cause.
