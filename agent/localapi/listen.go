@@ -27,7 +27,7 @@ var (
 // replaced.
 func Listen(path, group string) (net.Listener, error) {
 	if l, err := activated(); l != nil || err != nil {
-		return l, err
+		return queued(l, err)
 	}
 	if err := removeStale(path); err != nil {
 		return nil, fmt.Errorf("socket %s: %w", path, err)
@@ -37,6 +37,28 @@ func Listen(path, group string) (net.Listener, error) {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
 	if err := openTo(path, group); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	return queued(l, nil)
+}
+
+// maxQueue is how many connections wait to be accepted at most. Whoever comes
+// after them waits too, and is served in their turn; with the kernel's own bound,
+// 4096, one program's flood is what everybody stands behind.
+const maxQueue = 128
+
+func queued(l net.Listener, err error) (net.Listener, error) {
+	if err != nil {
+		return nil, err
+	}
+	raw, err := l.(*net.UnixListener).SyscallConn()
+	if err == nil {
+		var failed error
+		err = raw.Control(func(fd uintptr) { failed = syscall.Listen(int(fd), maxQueue) })
+		err = errors.Join(err, failed)
+	}
+	if err != nil {
 		l.Close()
 		return nil, fmt.Errorf("socket: %w", err)
 	}
