@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
@@ -68,7 +70,7 @@ func (c *call) preferences(held client.Preferences) error {
 	c.gap()
 	var rows table
 	for _, p := range held.Preferences {
-		rows = append(rows, []string{c.style.bold(string(p.Key)), plainValue(p.Value)})
+		rows = append(rows, []string{c.style.bold(string(p.Key)), plainValue(p.Value), c.style.faint(whereFrom(p))})
 	}
 	if len(rows) == 0 {
 		rows = table{{"There is no preference that you may see."}}
@@ -76,6 +78,21 @@ func (c *call) preferences(held client.Preferences) error {
 	rows.print(c)
 	c.gap()
 	return nil
+}
+
+// whereFrom says where a preference was set, when, and what for.
+func whereFrom(p client.Preference) string {
+	var said []string
+	if p.Source != client.SourceDefault {
+		said = append(said, string(p.Source))
+	}
+	if p.Since != 0 {
+		said = append(said, p.Since.Time().Format(time.DateOnly))
+	}
+	if p.Purpose != "" {
+		said = append(said, "for "+string(p.Purpose))
+	}
+	return printable(strings.Join(said, " "))
 }
 
 // typedValue reads what was typed: as JSON where it is a value, and else as text.

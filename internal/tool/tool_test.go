@@ -99,7 +99,8 @@ var held = map[string]string{
 		{"key":"recommendations/use","version":3,"class":"C","verdict":"allow","reason":"granted","left_ms":259100000},
 		{"key":"voice/use","version":1,"class":"A","verdict":"deny","reason":"withdrawn","left_ms":0,"own":"deny"}]}`,
 	"GET /v1/preferences": `{"generation":7,"link":"` + link + `","head":` + head + `,"preferences":[
-		{"key":"language","value":"de"},{"key":"voice_speed","value":120}]}`,
+		{"key":"language","value":"de","source":"default"},
+		{"key":"voice_speed","value":120,"source":"portal","since":1767225600250,"purpose":"comfort"}]}`,
 	"POST /v1/consents/withdraw": `{"stopped":true,"generation":8}`,
 	"POST /v1/consents/allow":    `{"pending":true,"generation":9}`,
 	"PUT /v1/preferences":        `{"pending":true,"generation":9}`,
@@ -123,10 +124,11 @@ func TestCommands(t *testing.T) {
 	}{
 		{"status", "Mara|connected|2 decisions|operator", "GET /v1/links"},
 		{"consents", "● recommendations/use|allowed|71 h 58 min left|○ voice/use|withdrawn, the cloud has yet to hear|class A, version 1", "GET /v1/consents"},
-		{"prefs", "language|de|voice_speed|120", "GET /v1/preferences"},
+		{"prefs", "language|de|voice_speed|120|portal 2026-01-01 for comfort", "GET /v1/preferences"},
 		{"prefs language", "de", "GET /v1/preferences"},
 		{"prefs voice_speed 90 --reach everywhere", "voice_speed is 90", `PUT /v1/preferences {"key":"voice_speed","value":90,"reach":"everywhere"}`},
 		{"prefs language fr", `language is "fr"`, `PUT /v1/preferences {"key":"language","value":"fr","reach":"device"}`},
+		{`prefs genres ["rock","jazz"]`, `genres is ["jazz","rock"]`, `PUT /v1/preferences {"key":"genres","value":["jazz","rock"],"reach":"device"}`},
 		{"prefs voice_speed -- -5", "voice_speed is -5", `PUT /v1/preferences {"key":"voice_speed","value":-5,"reach":"device"}`},
 		{"withdraw voice/use", "voice/use is stopped on this device", `POST /v1/consents/withdraw {"key":"voice/use","reach":"device"}`},
 		{"withdraw --reach everyone voice/use", "for everyone at this device", `POST /v1/consents/withdraw {"key":"voice/use","reach":"everyone"}`},
