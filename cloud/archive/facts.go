@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -138,7 +139,7 @@ func (a *archive) gather(ctx context.Context) error {
 	}
 	return a.DB.View(ctx, func(tx *accountdb.Tx) error {
 		a.now = tx.Now.UTC()
-		a.facts = facts{About: about{Format: "cardea archive", Version: Version, Brand: a.Brand, Made: a.now, Missing: missing}}
+		a.facts = facts{About: about{Format: "cardea archive", Version: Version, Brand: cmp.Or(a.Brand, "Cardea"), Made: a.now, Missing: missing}}
 		for _, p := range page.Preferences {
 			a.facts.Preferences = append(a.facts.Preferences, preference{p.Def.Key, p.Title, p.Value})
 		}

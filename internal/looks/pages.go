@@ -198,8 +198,30 @@ func (h *house) asOwner(ctx context.Context) ([]kind, error) {
 		h.at("pair-nearby", h.owner, "/pair?code="+code), h.at("pair-from-afar", h.owner, "/pair?code="+afar), h.at("pair-wrong-code", h.owner, "/pair?code=WWWWWWWW"),
 		h.at("declined", h.owner, "/pair/declined"), h.at("approved", h.owner, "/pair/approved?grant=none"),
 		h.at("asleep", h.owner, labelPage(pairing.LabelOf(h.asleep.Public()))), h.at("label", h.owner, labelPage(label)),
-		{"press", h.owner, approve},
+		{"press", h.owner, approve}, {"erased", h.guest, h.gone()},
 	}), nil
+}
+
+// gone leads to the page that is left of an account, which is made for it.
+func (h *house) gone() func() error {
+	var page string
+	return func() (err error) {
+		if page == "" {
+			err = steps(
+				func() error { return h.guest.Open(h.URL + "/register") },
+				func() error { return h.guest.Fill("email", "gone@example.com") },
+				func() error { return h.guest.Fill("password", password) },
+				func() error { return h.guest.PressIn(`form[action="/register"]`, "button") },
+				func() error { return h.guest.Open(h.URL + "/leaving/erase") },
+				func() error { return h.guest.PressIn(`form[action="/leaving/erase"]`, "button") },
+				func() error { page, err = h.guest.URL(); return err },
+			)
+		}
+		if err != nil {
+			return err
+		}
+		return h.guest.Open(page)
+	}
 }
 
 func labelPage(l pairing.Label) string { return "/pair/label?label=" + string(l) }
