@@ -176,7 +176,7 @@ func TestRefused(t *testing.T) {
 			return here, []byte(p.Use(t, string(request(t, k)))), now
 		},
 		"another key": func(t *testing.T, k *passkey.Keys, p *passkeytest.Phone, _ *passkey.Person) (cardea.Hash, []byte, time.Time) {
-			p.Passkey.Key = passkeytest.NewPasskey().Key
+			p.Passkey.Key = passkeytest.NewPasskey(t).Key
 			return here, []byte(p.Use(t, string(request(t, k)))), now
 		},
 		"another person": func(t *testing.T, k *passkey.Keys, p *passkeytest.Phone, who *passkey.Person) (cardea.Hash, []byte, time.Time) {

@@ -3,6 +3,8 @@
 package passkeytest
 
 import (
+	"crypto/ecdsa"
+	"crypto/x509"
 	"net/url"
 	"testing"
 
@@ -27,13 +29,28 @@ func New(t testing.TB, origin string) *Phone {
 	return &Phone{
 		Site:    virtualwebauthn.RelyingParty{ID: u.Hostname(), Name: "Hearth", Origin: origin},
 		Holder:  virtualwebauthn.AuthenticatorOptions{BackupEligible: true, BackupState: true},
-		Passkey: NewPasskey(),
+		Passkey: NewPasskey(t),
 	}
 }
 
-// NewPasskey is another one.
-func NewPasskey() virtualwebauthn.Credential {
-	return virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+// NewPasskey is another one. Its key's coordinates have no leading zeros, which the
+// library leaves out (RFC 9053, Section 7.1.1, has them of full length).
+func NewPasskey(t testing.TB) virtualwebauthn.Credential {
+	t.Helper()
+	for {
+		c := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+		key, err := x509.ParsePKCS8PrivateKey(c.Key.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		point, err := key.(*ecdsa.PrivateKey).PublicKey.Bytes() // 4, x, y
+		if err != nil {
+			t.Fatal(err)
+		}
+		if point[1] != 0 && point[33] != 0 {
+			return c
+		}
+	}
 }
 
 // Create answers options to create a passkey.
