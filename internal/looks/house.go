@@ -14,6 +14,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
+	"github.com/cardea-id/cardea/cloud/mail/mailtest"
 	"github.com/cardea-id/cardea/internal/browser"
 	"github.com/cardea-id/cardea/internal/jose"
 	"github.com/cardea-id/cardea/internal/stage"
@@ -33,7 +34,9 @@ type house struct {
 	guest, owner *browser.Page
 	label, other jose.PrivateKey // of a device without a screen: its label's, and its own
 	asleep       jose.PrivateKey // a label's under which nobody asks
+	browser      *browser.Browser
 	elsewhere    *httptest.Server
+	mail         *mailtest.Server // nil: nobody is written to
 	dir          string
 }
 
@@ -44,8 +47,9 @@ id = "tv-app"
 bearer = true
 `
 
-// newHouse starts a cloud. Its catalogue is the one that comes with it.
-func newHouse(ctx context.Context, bin string, b *browser.Browser) (*house, error) {
+// newHouse starts a cloud. Its catalogue is the one that comes with it. With mail,
+// accounts begin without a password, and owners are written to.
+func newHouse(ctx context.Context, bin string, b *browser.Browser, mail bool) (*house, error) {
 	module, err := stage.Module()
 	if err != nil {
 		return nil, err
@@ -54,12 +58,21 @@ func newHouse(ctx context.Context, bin string, b *browser.Browser) (*house, erro
 	if err != nil {
 		return nil, err
 	}
-	h := &house{dir: dir, elsewhere: newProvider(), label: jose.GenerateKey(), other: jose.GenerateKey(), asleep: jose.GenerateKey()}
+	h := &house{dir: dir, browser: b, elsewhere: newProvider(), label: jose.GenerateKey(), other: jose.GenerateKey(), asleep: jose.GenerateKey()}
+	tables := clients + providerConfig(h.elsewhere.URL)
+	if mail {
+		if h.mail, err = mailtest.New(); err != nil {
+			return nil, err
+		}
+		tables += mailConfig(h.mail.URL())
+	}
 	h.Stage, err = stage.Start(ctx, stage.Config{
-		Bin: bin, Dir: dir, Catalogue: filepath.Join(module, "testdata/catalogue.yaml"), Clients: clients + providerConfig(h.elsewhere.URL), More: configuration,
+		Bin: bin, Dir: dir, Host: "localhost", // where browsers have passkeys without TLS
+		Catalogue: filepath.Join(module, "testdata/catalogue.yaml"), Clients: tables, More: configuration,
 	})
 	if err != nil {
-		h.elsewhere.Close()
+		h.closeOthers()
+		h.closeOthers()
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	if h.guest, err = b.Page(browser.Look{}); err == nil {
@@ -73,8 +86,16 @@ func newHouse(ctx context.Context, bin string, b *browser.Browser) (*house, erro
 
 // Close stops everything and removes it.
 func (h *house) Close() error {
-	h.elsewhere.Close()
+	h.closeOthers()
 	return errors.Join(h.Stage.Close(), os.RemoveAll(h.dir))
+}
+
+// closeOthers ends the servers that are somebody else's.
+func (h *house) closeOthers() {
+	h.elsewhere.Close()
+	if h.mail != nil {
+		h.mail.Down()
+	}
 }
 
 // steps does one after the other, until one fails.
@@ -91,7 +112,12 @@ func (h *house) register() error {
 	return steps(
 		func() error { return h.owner.Open(h.URL + "/register") },
 		func() error { return h.owner.Fill("E-mail", email) },
-		func() error { return h.owner.Fill("Password", password) },
+		func() error {
+			if h.mail != nil {
+				return nil // it is asked for later, or never
+			}
+			return h.owner.Fill("Password", password)
+		},
 		func() error { return h.owner.Press("Create account") },
 	)
 }

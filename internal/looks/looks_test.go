@@ -49,7 +49,7 @@ func must(t *testing.T, err error) {
 
 func open(t *testing.T) *house {
 	t.Helper()
-	h, err := newHouse(t.Context(), bin, one)
+	h, err := newHouse(t.Context(), bin, one, false)
 	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {

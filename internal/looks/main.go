@@ -63,12 +63,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer b.Close()
-	h, err := newHouse(ctx, folder, b)
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.everyPage(ctx, look, *only)
+	return everyPage(ctx, folder, b, look, *only)
 }
 
 // A looker looks at a page that is shown. Its languages are those the page is

@@ -41,15 +41,27 @@ func pagesAmong(files []string) (names []string, err error) {
 	return names, nil
 }
 
-// everyPage has each page looked at, and every template there is.
-func (h *house) everyPage(ctx context.Context, look looker, only string) error {
+// everyPage has each page looked at, and every template there is: in a house
+// without mail, and in one with it.
+func everyPage(ctx context.Context, bin string, b *browser.Browser, look looker, only string) error {
 	wanted, err := templates()
 	if err != nil {
 		return err
 	}
 	seen := map[string]bool{}
-	if err := h.everyKind(ctx, look, only, seen); err != nil {
-		return err
+	for _, mail := range []bool{false, true} {
+		h, err := newHouse(ctx, bin, b, mail)
+		if err != nil {
+			return err
+		}
+		if mail {
+			err = h.everyLetter(ctx, look, only, seen)
+		} else {
+			err = h.everyKind(ctx, look, only, seen)
+		}
+		if err := errors.Join(err, h.Close()); err != nil {
+			return err
+		}
 	}
 	for _, name := range wanted {
 		if !seen[name] && only == "" {
@@ -66,7 +78,10 @@ func (h *house) everyKind(ctx context.Context, look looker, only string, seen ma
 	if err := h.register(); err != nil {
 		return fmt.Errorf("register: %w", err)
 	}
-	empty := []kind{h.at("devices-none", h.owner, "/devices"), h.at("history-none", h.owner, "/history")}
+	empty := []kind{
+		h.at("devices-none", h.owner, "/devices"), h.at("history-none", h.owner, "/history"),
+		h.at("again", h.owner, "/again?next=%2Faccount&sure=2"),
+	}
 	for _, k := range slices.Concat(kinds, empty) {
 		if err := h.see(look, k, seen, only); err != nil {
 			return err
@@ -145,7 +160,7 @@ func (h *house) asGuest() []kind {
 					return err
 				}
 			}
-			return h.guest.PressIn("main form", button)
+			return h.guest.PressIn("main form.stack", button)
 		}
 	}
 	return []kind{
@@ -166,7 +181,9 @@ func (h *house) asOwner(ctx context.Context) ([]kind, error) {
 	if err != nil {
 		return nil, err
 	}
-	far := &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(elsewhere)}}).DialContext}}
+	far := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(elsewhere)}}).DialContext(ctx, network, h.Listen)
+	}}}
 	afar, err := h.asks(ctx, &pairing.Client{Issuer: h.URL, ClientID: "tv-app", HTTP: far}, "tv")
 	if err != nil {
 		return nil, err

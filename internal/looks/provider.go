@@ -23,6 +23,11 @@ func newProvider() *httptest.Server {
 	return server
 }
 
+// mailConfig is the cloud's, with a mail server.
+func mailConfig(at string) string {
+	return fmt.Sprintf("[mail]\nurl = %q\nfrom = \"Hearth <hello@example.com>\"\n", at)
+}
+
 // providerConfig is the cloud's, with the provider.
 func providerConfig(at string) string {
 	return fmt.Sprintf("[[providers]]\nid = \"elsewhere\"\nname = \"Elsewhere\"\nissuer = %q\nclient_id = \"hearth\"\n", at)

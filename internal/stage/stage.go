@@ -114,7 +114,8 @@ func (s *Stage) open() (err error) {
 		if s.door, err = NewProxy(net.JoinHostPort(s.Host, "0"), s.Listen); err != nil {
 			return err
 		}
-		at = s.door.Addr()
+		_, port, _ := net.SplitHostPort(s.door.Addr()) // it listens there
+		at = net.JoinHostPort(s.Host, port)
 	}
 	s.URL = "http://" + at
 	if s.TLS {

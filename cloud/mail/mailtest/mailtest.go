@@ -49,13 +49,21 @@ type Server struct {
 // Start makes a server that runs until the test ends.
 func Start(t testing.TB, change ...func(*Server)) *Server {
 	t.Helper()
+	s, err := New(change...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Down)
+	return s
+}
+
+// New makes a server that runs until it is taken down.
+func New(change ...func(*Server)) (*Server, error) {
 	s := &Server{addr: "127.0.0.1:0", open: map[net.Conn]bool{}, news: make(chan struct{})}
 	for _, f := range change {
 		f(s)
 	}
-	s.Up(t)
-	t.Cleanup(s.Down)
-	return s
+	return s, s.listen()
 }
 
 // URL is where it is, for the user if there is one.
@@ -72,14 +80,21 @@ func (s *Server) Addr() string { return s.addr }
 // Up lets it answer, at the address it had before.
 func (s *Server) Up(t testing.TB) {
 	t.Helper()
+	if err := s.listen(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *Server) listen() error {
 	door, err := net.Listen("tcp", s.addr)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	s.mu.Lock()
 	s.door, s.addr = door, door.Addr().String()
 	s.mu.Unlock()
 	go s.serve(door)
+	return nil
 }
 
 // Down takes it away, in the middle of whatever it does.
