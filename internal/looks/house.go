@@ -38,6 +38,7 @@ type house struct {
 	elsewhere    *httptest.Server
 	mail         *mailtest.Server // nil: nobody is written to
 	dir          string
+	gone         bool // the owner has erased their account
 }
 
 const configuration = `brand = "Hearth"`
