@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,8 +16,9 @@ func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, other := gate.New(gate.Config{BootID: "b"}), gate.New(gate.Config{BootID: "b"})
 		ctx, stop := context.WithCancel(t.Context())
-		rested, ended := 0, make(chan error, 1)
-		go func() { ended <- rest(ctx, func() { rested++ }, one, other) }()
+		var rested atomic.Int32
+		ended := make(chan error, 1)
+		go func() { ended <- rest(ctx, func() { rested.Add(1) }, one, other) }()
 		for i, step := range []struct {
 			change *gate.Gate
 			pass   time.Duration
@@ -36,8 +38,8 @@ func TestRest(t *testing.T) {
 			}
 			time.Sleep(step.pass)
 			synctest.Wait()
-			if rested != step.want {
-				t.Errorf("step %d: rested %d times, want %d", i, rested, step.want)
+			if got := int(rested.Load()); got != step.want {
+				t.Errorf("step %d: rested %d times, want %d", i, got, step.want)
 			}
 		}
 		stop()

@@ -113,7 +113,7 @@ func TestRentedDeviceIsGivenBack(t *testing.T) {
 	if _, err := a.Activate(t.Context(), link); err == nil {
 		t.Error("the last one can be called back")
 	}
-	gone(t, a, link)
+	forgotten(t, a, link)
 	noDevices(t, s, ada)
 }
 
@@ -136,5 +136,22 @@ func TestRentalEndsByItself(t *testing.T) {
 	scan(t, a, left)
 	a.Network(true)
 	noDevices(t, s, ada)
-	gone(t, a, link)
+	forgotten(t, a, link)
+}
+
+// forgotten waits until not even the name of a link is in a device's files, which
+// is once its last words were answered.
+func forgotten(t *testing.T, a *stage.Agent, link cardea.LinkID) {
+	t.Helper()
+	until(t, "the link's name is gone", func() error {
+		return filepath.WalkDir(filepath.Join(a.Dir, "state"), func(path string, e os.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return nil // it has just been replaced
+			}
+			if text, err := os.ReadFile(path); err == nil && bytes.Contains(text, link[:]) {
+				return fmt.Errorf("%s has it", path)
+			}
+			return nil
+		})
+	})
 }
