@@ -160,7 +160,7 @@ interop: build foreign ## others' clients and server against ours: make interop 
 
 .PHONY: docs-test
 docs-test: languages ## what stands in the documents: shell, curl, C, Go, Python and every command, run against real programs
-	@{ $(TEST) -count 1 -json -run '^(TestIntegrate|TestOperate)' ./internal/e2e; $(TEST) -count 1 -json ./cloud/admin; } | $(GO) run ./internal/ci
+	@{ $(TEST) -count 1 -json -run '^(TestIntegrate|TestOperate|TestEventsExamples)' ./internal/e2e; $(TEST) -count 1 -json ./cloud/admin; } | $(GO) run ./internal/ci
 
 UNITS := cardea-agent.service cardea-cloud.service
 

@@ -239,7 +239,7 @@ func (s *Syncer) report(l *link) cardea.Up {
 			up.Links = append(up.Links, id)
 		}
 	}
-	up.Away, up.Done = s.away(l), l.Done
+	up.Away, up.Done, up.Purged = s.away(l), l.Done, s.purged(l)
 	if s.cfg.Gate.ClockOf(l.ID).Synced {
 		up.Clock = cardea.ClockSynced
 	}

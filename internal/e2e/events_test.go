@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -190,6 +191,8 @@ func TestIngestExactlyOnce(t *testing.T) {
 	}
 }
 
+var deletedThere = regexp.MustCompile(`\d+ items? that (was|were) not sent (was|were) deleted there\.`)
+
 // The agent is killed, or the disk fails, at each write of a withdrawal: once it
 // is acknowledged, nothing that was collected before is ever sent, also after a
 // new yes.
@@ -247,7 +250,16 @@ func TestWithdrawPurgesInOneTransaction(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("cases=6 killed=%d acknowledged=%d", killed, acknowledged)
+	// The device's report has told the cloud, and the cloud its owner.
+	told := ""
+	until(t, "the owner is told what was deleted", func() error {
+		must(t, c.phone.Open(context.Background(), c.URL+"/devices"))
+		if told = deletedThere.FindString(c.phone.Text()); told == "" {
+			return errors.New(c.phone.Text())
+		}
+		return nil
+	})
+	t.Logf("cases=6 killed=%d acknowledged=%d; the owner reads: %s", killed, acknowledged, told)
 	if acknowledged < 3 || killed < 2 {
 		t.Errorf("%d withdrawals were acknowledged, and %d agents killed within one: too few to tell", acknowledged, killed)
 	}

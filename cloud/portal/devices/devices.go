@@ -23,6 +23,7 @@ type deviceCard struct {
 	Applied *language.Moment // nil: not yet
 	Stops   *language.Moment // nil: nothing runs on
 	Stopped *language.Moment // what ran on has ended by itself
+	Deleted int              // of what was collected there and not sent
 	Leaving bool
 	Forked  bool
 	Missing bool
@@ -38,6 +39,9 @@ func cardOf(v desk.Visit, d hub.Device, now time.Time) deviceCard {
 	}
 	if !d.Missed.IsZero() {
 		c.Missed = new(v.Language.Clock(d.Missed, now))
+	}
+	for _, k := range d.Kept {
+		c.Deleted += int(k.Deleted)
 	}
 	seen, applied := v.Language.Ago, v.Language.Clock
 	if d.ByDay {

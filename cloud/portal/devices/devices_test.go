@@ -26,6 +26,7 @@ func TestDevices(t *testing.T) {
 			{Name: "Car", Kind: "car", State: hub.StateStops, StopsBy: stops, LastSeen: now.Add(-3 * time.Hour)},
 			{Name: "Late car", Kind: "car", State: hub.StateStops, StopsBy: now.Add(-13 * time.Hour), LastSeen: now.AddDate(0, 0, -3)},
 			{Name: "New", Kind: "tv", State: hub.StateWaiting},
+			{Name: "Kept", Kind: "car", State: hub.StateWaiting, Kept: []cardea.Kept{{Key: "offers/use", Deleted: 1, Held: 3}, {Key: "recommendations/use", Deleted: 11, Dropped: 5}}},
 			{Name: "Shared car", Kind: "car", State: hub.StateApplied, ByDay: true, AppliedAt: now.AddDate(0, 0, -1).Truncate(24 * time.Hour), LastSeen: now.Truncate(24 * time.Hour)},
 			{Name: "Going", Kind: "tv", State: hub.StateLeaving, StopsBy: stops},
 			{Name: "Lost", Kind: "tv", State: hub.StateStops, StopsBy: stops, Missing: true},
@@ -40,6 +41,7 @@ func TestDevices(t *testing.T) {
 			"New":        "New TV Last seen Not yet Not in step It follows when it connects. Manage · Unlink",
 			"Shared car": "Shared car Car Last seen today In step Your choices are applied since yesterday. Manage · Unlink",
 			"Lost":       "Lost TV Last seen Not yet Not paired This device says that it does not have your pairing any more. Pair it again, or unlink it. Manage · Unlink",
+			"Kept":       "Kept Car Last seen Not yet Not in step It follows when it connects. Not sent 12 items that were not sent were deleted there. Manage · Unlink",
 			"Going":      "Going TV Last seen Not yet Leaving Unlinked. It forgets you when it next connects, and stops by 12:15 UTC (in 15 minutes).",
 		} {
 			if got := portaltest.TextOf(d.Card(name)); got != want {
