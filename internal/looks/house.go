@@ -38,7 +38,6 @@ type house struct {
 	elsewhere    *httptest.Server
 	mail         *mailtest.Server // nil: nobody is written to
 	dir          string
-	gone         bool // the owner has erased their account
 }
 
 const configuration = `brand = "Hearth"`

@@ -30,25 +30,12 @@ func (h *house) everyLetter(ctx context.Context, look looker, only string, seen 
 		{"undone", h.guest, func() error {
 			return steps(func() error { return h.undo(ctx) }, func() error { return h.guest.PressIn("main form", "button") })
 		}},
-		{"erased", h.owner, h.erase},
 	} {
 		if err := h.see(look, k, seen, only); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// erase is the owner's last step. The page after it can be opened again.
-func (h *house) erase() error {
-	if !h.gone {
-		h.gone = true
-		return steps(
-			func() error { return h.owner.Open(h.URL + "/leaving/erase") },
-			func() error { return h.owner.PressIn("main .hinge", "button") },
-		)
-	}
-	return h.owner.Open(h.URL + "/erased")
 }
 
 // letter waits for one with something in it, after those that came before.
