@@ -43,16 +43,21 @@ func fit(text string, px int) (matrix, error) {
 func (m matrix) rows(px int) func(y int) []byte {
 	scale := px / len(m)
 	margin := (px - scale*len(m)) / 2
+	white := bytes.Repeat([]byte{0xff}, (px+7)/8)
+	drawn := make([][]byte, len(m)) // once for all lines of a module
 	return func(y int) []byte {
-		row := bytes.Repeat([]byte{0xff}, (px+7)/8)
 		if y < margin || y >= margin+scale*len(m) {
-			return row
+			return white
 		}
-		for x := margin; x < margin+scale*len(m); x++ {
-			if m.at((x-margin)/scale, (y-margin)/scale) {
-				row[x/8] &^= 0x80 >> (x % 8)
+		y = (y - margin) / scale
+		if drawn[y] == nil {
+			drawn[y] = bytes.Clone(white)
+			for x := range scale * len(m) {
+				if m.at(x/scale, y) {
+					drawn[y][(margin+x)/8] &^= 0x80 >> ((margin + x) % 8)
+				}
 			}
 		}
-		return row
+		return drawn[y]
 	}
 }

@@ -41,7 +41,7 @@ func everywhere(dir, client string) error {
 	var failed []error
 	for _, m := range machines {
 		for _, compiler := range []string{"gcc", "clang"} {
-			if err := m.check(dir, client, compiler, file, want); err != nil {
+			if err := errors.Join(m.check(dir, client, compiler, file, want), m.examples(dir, client, compiler)); err != nil {
 				failed = append(failed, fmt.Errorf("%s by %s: %w", m.name, compiler, err))
 				continue
 			}
@@ -52,19 +52,16 @@ func everywhere(dir, client string) error {
 }
 
 func (m machine) check(dir, client, compiler, file string, want []byte) error {
-	program := filepath.Join(dir, m.name+"-"+compiler)
-	build := append(m.compiler(compiler), "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-I"+client, "-o", program,
-		"agent/page/testdata/ask.c", filepath.Join(client, "cardea.c"))
-	if out, err := exec.Command(build[0], build[1:]...).CombinedOutput(); err != nil {
-		return fmt.Errorf("build: %w\n%s", err, out)
+	program, err := m.build(dir, client, compiler, "agent/page/testdata/ask.c")
+	if err != nil {
+		return err
 	}
 	memory, err := os.Open(file)
 	if err != nil {
 		return err
 	}
 	defer memory.Close()
-	run := append(append([]string(nil), m.run...), program)
-	cmd := exec.Command(run[0], run[1:]...)
+	cmd := m.start(program)
 	cmd.ExtraFiles = []*os.File{memory}
 	cmd.Stdin = strings.NewReader(questions())
 	cmd.Stderr = os.Stderr
@@ -74,6 +71,37 @@ func (m machine) check(dir, client, compiler, file string, want []byte) error {
 	}
 	if !bytes.Equal(got, want) {
 		return fmt.Errorf("says\n%swant\n%s", got, want)
+	}
+	return nil
+}
+
+// build builds a program with the client.
+func (m machine) build(dir, client, compiler, source string) (program string, err error) {
+	program = filepath.Join(dir, m.name+"-"+compiler+"-"+strings.TrimSuffix(filepath.Base(source), ".c"))
+	build := append(m.compiler(compiler), "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-I"+client, "-o", program, source, filepath.Join(client, "cardea.c"))
+	if out, err := exec.Command(build[0], build[1:]...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return program, nil
+}
+
+func (m machine) start(program string, args ...string) *exec.Cmd {
+	run := append(append(append([]string(nil), m.run...), program), args...)
+	return exec.Command(run[0], run[1:]...)
+}
+
+// examples has the examples do what they may without an agent.
+func (m machine) examples(dir, client, compiler string) error {
+	for name, want := range map[string]string{"speaker": "plays x\n", "car": "is at x\nforgets 0: no_agent\n"} {
+		program, err := m.build(dir, client, compiler, filepath.Join(client, "examples", name+".c"))
+		if err != nil {
+			return err
+		}
+		cmd := m.start(program, filepath.Join(dir, "nobody"))
+		cmd.Stdin, cmd.Stderr = strings.NewReader("x\n"), os.Stderr
+		if got, err := cmd.Output(); err != nil || string(got) != want {
+			return fmt.Errorf("%s says %q, %v", name, got, err)
+		}
 	}
 	return nil
 }
