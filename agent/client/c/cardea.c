@@ -296,12 +296,12 @@ cardea_answer cardea_decide(cardea *c, cardea_key *key, cardea_use use)
 	if (!known(use) || clock_gettime(CLOCK_BOOTTIME, &t) != 0)
 		return deny(CARDEA_UNKNOWN);
 	now = (uint32_t)t.tv_sec;
-	if (c->page && cardea_read(c->page, key, use, now, &a))
-		return a;
-	if ((c->page && alive(c->page, now)) || now < c->retry)
-		return ask(c, key, use);
-	refresh(c, now);
-	return c->page && cardea_read(c->page, key, use, now, &a) ? a : ask(c, key, use);
+	for (;; refresh(c, now)) {
+		if (c->page && cardea_read(c->page, key, use, now, &a))
+			return a;
+		if ((c->page && alive(c->page, now)) || now < c->retry)
+			return ask(c, key, use);
+	}
 }
 
 int cardea_may(cardea *c, cardea_key *key, cardea_use use)
