@@ -169,6 +169,27 @@ func TestReceiptIsOneUnit(t *testing.T) {
 	}
 }
 
+// TestReceiptNamesAllThree: the account, the device and the controller, each by an
+// identity of its own.
+func TestReceiptNamesAllThree(t *testing.T) {
+	w := newWorld(t)
+	device := cardea.DeviceID(jose.Thumbprint(jose.GenerateKey().Public()))
+	r := w.receipt(w.says(cardea.ActDeny, "recommendations/use", func(p *ledger.Proposal) { p.Scope.Device = device }))
+	event := r.Record.Events[0]
+	if event.Device != string(device) || event.Entity != r.Record.PrincipalID || r.Record.PrincipalID == "" {
+		t.Errorf("%q decided for %q, want %q", event.Entity, event.Device, device)
+	}
+	controller := r.Record.Parties[0]
+	if controller.Name != "Example AB" || r.Record.Processing.Purposes[0].Controllers[0] != controller.ID {
+		t.Errorf("the controller is %+v", controller)
+	}
+	header, _, _ := strings.Cut(r.JWS, ".")
+	signed, err := base64.RawURLEncoding.DecodeString(header)
+	if kid := jose.Thumbprint(w.key.Public()); err != nil || !strings.Contains(string(signed), kid) || kid == string(device) {
+		t.Errorf("signed by %s, %v", signed, err)
+	}
+}
+
 // TestReceiptNamesNobody: nothing in it tells who the owner is.
 func TestReceiptNamesNobody(t *testing.T) {
 	w := newWorld(t)
