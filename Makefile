@@ -103,7 +103,7 @@ else
 endif
 
 .PHONY: rows
-rows: strace tools languages postgresql ## what the product does, line by line, each shown by its tests: make rows [ROWS="30 31"]
+rows: strace tools languages postgresql chromium ## what the product does, line by line, each shown by its tests: make rows [ROWS="30 31"]
 	@$(GO) run ./internal/rows docs/features.md $(ROWS)
 
 .PHONY: fuzz
