@@ -139,6 +139,22 @@ func (s *Server) Wait(t testing.TB, n int) Letter {
 	return s.Letters()[n-1]
 }
 
+// CodeAfter waits for a code in a letter after the first n, whatever else comes
+// among them, and returns it.
+func (s *Server) CodeAfter(t testing.TB, n int) (code string) {
+	t.Helper()
+	s.until(t, func() bool {
+		for _, l := range s.letters[min(n, len(s.letters)):] {
+			code = l.Code()
+			if code != "" {
+				return true
+			}
+		}
+		return false
+	})
+	return code
+}
+
 // WaitAsked waits until recipients were named so many times.
 func (s *Server) WaitAsked(t testing.TB, n int) {
 	t.Helper()

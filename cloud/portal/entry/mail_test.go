@@ -164,7 +164,7 @@ func TestSignInByCode(t *testing.T) {
 	n := len(post.Letters())
 	page := b.Press(b.Get("/signin?next=/devices"), "Send me a code instead", "email", "Ada@example.com ")
 	page.Check()
-	code := post.Wait(t, n+1).Code()
+	code := post.CodeAfter(t, n)
 	thief := h.Browser(t)
 	stolen := thief.Press(thief.Press(thief.Get("/signin"), "Send me a code instead", "email", portaltest.Email), "Continue", "code", code)
 	if stolen.Status != http.StatusUnprocessableEntity || !thief.Who().IsZero() {
@@ -188,7 +188,7 @@ func TestGuessedCodes(t *testing.T) {
 	b := h.Browser(t)
 	n := len(post.Letters())
 	page := b.Press(b.Get("/signin"), "Send me a code instead", "email", portaltest.Email)
-	code := post.Wait(t, n+1).Code()
+	code := post.CodeAfter(t, n)
 	for i := range 5 {
 		if d := b.Press(page, "Continue", "code", "99999"+string(rune('0'+i))); d.Status != http.StatusUnprocessableEntity {
 			t.Fatalf("guess %d: status %d", i, d.Status)
@@ -221,7 +221,7 @@ func TestPasswordResetUnpairsNothing(t *testing.T) {
 		n := len(post.Letters())
 		page := forgetful.Press(forgetful.Get("/reset"), "Send me a code", "email", portaltest.Email)
 		page.Check()
-		fields := []string{"code", post.Wait(t, n+1).Code(), "password", "another long password"}
+		fields := []string{"code", post.CodeAfter(t, n), "password", "another long password"}
 		if everywhere {
 			fields = append(fields, "everywhere", "yes")
 		}
