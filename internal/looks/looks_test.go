@@ -83,6 +83,9 @@ func (n *narrow) at(p *browser.Page, kind, language string) error {
 		n.t.Errorf("%s in %s: %d px beside the window", kind, language, over)
 	}
 	boxes, err := p.Boxes("main button, main a.solid, .hinge > *")
+	if err != nil {
+		return err
+	}
 	for _, b := range boxes {
 		if b.Height < 44 {
 			n.t.Errorf("%s in %s: a button is %.0f px high", kind, language, b.Height)
