@@ -16,7 +16,7 @@ AGENT  := -tags nethttpomithttp2 -gcflags=all=-l $(patsubst %,-gcflags=%=,$(FAST
 FUZZTIME ?= 10s
 
 # A test that hangs must be named before the whole run is given up.
-TEST   := $(GO) test -timeout 5m
+TEST   := $(GO) test -timeout 8m
 # The root package is pure and starts no goroutine; its enumeration is not made
 # three times as long by the race detector.
 ROOT   := github.com/cardea-id/cardea

@@ -139,7 +139,7 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (Token, error) {
 func (c *Client) Decide(ctx context.Context, key cardea.Key, use cardea.Use) (Answer, error) {
 	ctx, cancel := bounded(ctx, DecideTimeout)
 	defer cancel()
-	a, err := send[Answer](ctx, c, http.MethodPost, "/v1/decide", DecideRequest{Key: key, Use: use})
+	a, err := send[Answer](ctx, c, http.MethodPost, pathDecide, DecideRequest{Key: key, Use: use})
 	if err != nil {
 		return noAgent(cardea.Query{Key: key, Use: use}), err
 	}
@@ -151,7 +151,7 @@ func (c *Client) Decide(ctx context.Context, key cardea.Key, use cardea.Use) (An
 func (c *Client) DecideAll(ctx context.Context, queries ...cardea.Query) (Answers, error) {
 	ctx, cancel := bounded(ctx, DecideTimeout)
 	defer cancel()
-	a, err := send[Answers](ctx, c, http.MethodPost, "/v1/decide", DecideRequest{Queries: queries})
+	a, err := send[Answers](ctx, c, http.MethodPost, pathDecide, DecideRequest{Queries: queries})
 	if err == nil && len(a.Answers) != len(queries) {
 		err = fmt.Errorf("%w: %d answers to %d queries", ErrNoAgent, len(a.Answers), len(queries))
 	}
@@ -275,6 +275,11 @@ func bounded(ctx context.Context, limit time.Duration) (context.Context, context
 	return context.WithTimeout(ctx, limit)
 }
 
+const pathDecide = "/v1/decide"
+
+// onlyAsks reports whether a call changes nothing.
+func onlyAsks(method, path string) bool { return method == http.MethodGet || path == pathDecide }
+
 // open makes a call and turns a refusal into an *Error.
 func (c *Client) open(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://cardea"+path, bytes.NewReader(body))
@@ -285,9 +290,10 @@ func (c *Client) open(ctx context.Context, method, path string, body []byte) (*h
 		req.Header.Set("Content-Type", "application/json")
 	}
 	res, err := c.http.Do(req)
-	if method == http.MethodGet && errors.Is(err, io.EOF) {
+	if onlyAsks(method, path) && errors.Is(err, io.EOF) {
 		// The agent that took the connection ended without a word, at a reset or
-		// an update. What only reads can be asked of the next one.
+		// an update. What only asks can be asked of the next one.
+		req.Body = io.NopCloser(bytes.NewReader(body))
 		res, err = c.http.Do(req)
 	}
 	if err != nil {

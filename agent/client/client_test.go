@@ -235,3 +235,35 @@ func TestATokenNeverPrints(t *testing.T) {
 		}
 	}
 }
+
+// An agent that ends without a word, at a reset or an update, has another behind
+// it: a question is asked again, once. What would change something is not.
+func TestOnlyQuestionsAreAskedAgain(t *testing.T) {
+	var calls atomic.Int32
+	ends := func(after int32, answer http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if calls.Add(1) > after {
+				answer(w, r)
+				return
+			}
+			panic(http.ErrAbortHandler)
+		}
+	}
+	yes := func(w http.ResponseWriter, r *http.Request) {
+		if body, err := io.ReadAll(r.Body); err != nil || !strings.Contains(string(body), "voice/use") {
+			t.Errorf("asked %q, %v", body, err)
+		}
+		io.WriteString(w, `{"verdict":"allow","reason":"granted"}`)
+	}
+	if a, err := agent(t, ends(1, yes)).Decide(t.Context(), "voice/use", cardea.UseCollect); err != nil || a.Verdict != cardea.Allow {
+		t.Errorf("%+v, %v", a, err)
+	}
+	calls.Store(0)
+	if a, err := agent(t, ends(2, yes)).Decide(t.Context(), "voice/use", cardea.UseCollect); err == nil || a.Verdict != cardea.Deny || calls.Load() != 2 {
+		t.Errorf("%+v, %v after %d calls", a, err, calls.Load())
+	}
+	calls.Store(0)
+	if _, err := agent(t, ends(1, yes)).Withdraw(t.Context(), client.Withdrawal{Key: "voice/use"}); err == nil || calls.Load() != 1 {
+		t.Errorf("a withdrawal: %v after %d calls", err, calls.Load())
+	}
+}
