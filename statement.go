@@ -56,6 +56,8 @@ func (p Preference) Gone(now Now) bool {
 type Identity struct {
 	Subject string `cbor:"1,keyasint" json:"subject"`
 	Name    string `cbor:"2,keyasint,omitempty" json:"name,omitempty"`
+	// Roles are the names of what they are to the brand, see Roles.
+	Roles []string `cbor:"3,keyasint,omitempty" json:"roles,omitempty"`
 }
 
 // An OrderKind is what an order asks.

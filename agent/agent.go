@@ -134,6 +134,7 @@ func assemble(c Config, st state, log *slog.Logger) (*agent, error) {
 		DB: st.db, Gate: a.gate, Signer: st.key, HTTP: a.web, Log: log,
 		Silence: c.PostAfter, MaxInterval: c.MaxInterval, Rest: c.rest(a.gate.Boot()), Believe: a.believe, RTC: gate.RTC(),
 		Keys: c.anyServer(), RootPin: c.RootPin, Passed: a.trust.LastKnownGood,
+		Reroled: func(l cardea.LinkID) { a.session.Forget(l) },
 		Connect: func(url, issuer string, up func(), message func([]byte)) syncer.Pipe {
 			return a.pipe(broker, url, issuer, up, message)
 		},

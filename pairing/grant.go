@@ -124,6 +124,7 @@ type Owner struct {
 	Subject string // the pseudonym in tokens
 	Active  bool   // may sign in and pair
 	Missed  bool   // does not have the grant's device any more, and says so
+	Roles   cardea.Roles
 }
 
 // A ProofID stands for a proof that may be used once. It can be forgotten after

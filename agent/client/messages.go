@@ -85,6 +85,9 @@ type Identity struct {
 	Link    cardea.LinkID `json:"link"`
 	Subject string        `json:"subject"`
 	Name    string        `json:"name,omitempty"`
+	// Roles are what they are to the brand, in order. They are absent once the
+	// cloud was not heard of for a day.
+	Roles []string `json:"roles,omitempty"`
 }
 
 // A TokenRequest asks for an access token that still counts for MinValid

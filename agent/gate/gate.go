@@ -170,6 +170,18 @@ func (g *Gate) ClockOf(id cardea.LinkID) cardea.Now {
 	return cardea.Now{}
 }
 
+// Fresh reports whether something a link's cloud stated may still be relied on that
+// counts for age after the cloud's last answer, and for the lease at most. While the
+// time is not known, or the link is barred, nothing may.
+func (g *Gate) Fresh(id cardea.LinkID, age time.Duration) bool {
+	l := g.held.Load().links[id]
+	if l == nil || l.state.Bar != "" {
+		return false
+	}
+	now := g.now(l.anchor)
+	return now.Synced && now.Time < min(l.anchor.Time.Add(age), l.anchor.Lease)
+}
+
 // KnownOf is a link's time without what Shorten has put before it, which may be
 // anybody's: a cloud's answer must not be refused for it, or nothing would ever
 // put the time right again.

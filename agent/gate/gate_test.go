@@ -401,3 +401,30 @@ func TestShortenIsNotKnown(t *testing.T) {
 		t.Error("the time of a link there is not")
 	}
 }
+
+// What counts for a while after an answer ends with it, with the lease, with the
+// clock and with a bar.
+func TestFresh(t *testing.T) {
+	g, c, id := newGate(t)
+	fresh := func(age time.Duration, want bool) {
+		t.Helper()
+		if g.Fresh(id, age) != want {
+			t.Errorf("fresh: %t", !want)
+		}
+	}
+	g.Set(id, given())
+	fresh(time.Hour, false) // no time
+	g.Renew(id, gate.Anchor{Time: epoch, At: c.read(), Lease: epoch.Add(time.Hour)})
+	fresh(time.Minute, true)
+	c.pass(time.Minute)
+	fresh(time.Minute, false)
+	fresh(2*time.Hour, true)
+	g.Set(id, gate.State{Bar: cardea.ReasonUnknown})
+	fresh(2*time.Hour, false)
+	g.Set(id, given())
+	c.pass(59 * time.Minute)
+	fresh(2*time.Hour, false)
+	if g.Fresh(cardea.NewID[cardea.LinkID](), time.Hour) {
+		t.Error("a link that is not held")
+	}
+}

@@ -28,6 +28,9 @@ type Gate interface {
 	Changed(since uint64) <-chan struct{}
 	// Clock reports whether the time is known.
 	Clock() cardea.Now
+	// Fresh reports whether what a link's cloud stated may be relied on, if it
+	// counts for age after the cloud's last answer.
+	Fresh(link cardea.LinkID, age time.Duration) bool
 }
 
 // A Pairer runs the pairing of the device: one at a time, resumed after a

@@ -255,6 +255,12 @@ func (h *house) Clock() cardea.Now {
 	return h.now
 }
 
+func (h *house) Fresh(link cardea.LinkID, age time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return link == h.link && h.now.Synced && h.now.Time < epoch.Add(min(age, 24*time.Hour))
+}
+
 // change moves the generation on after f has changed the state.
 func (h *house) change(f func()) {
 	h.mu.Lock()

@@ -20,7 +20,11 @@ func (s *Server) identity(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(client.Identity{Link: link.ID, Subject: link.Body.Identity.Subject, Name: link.Body.Identity.Name})
+	who := client.Identity{Link: link.ID, Subject: link.Body.Identity.Subject, Name: link.Body.Identity.Name}
+	if s.Gate.Fresh(link.ID, cardea.MaxRoleAge) {
+		who.Roles = link.Body.Identity.Roles
+	}
+	return c.answer(who)
 }
 
 // preferences are those of one purpose, if the query names one.

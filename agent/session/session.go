@@ -128,6 +128,7 @@ type Session struct {
 	attempt    *attempt
 	cache      map[tokenKey]cached
 	flights    map[tokenKey]*flight
+	forgot     map[cardea.LinkID]time.Duration // see Forget; on the boot clock
 	outage     outage
 }
 
@@ -153,7 +154,7 @@ func New(cfg Config) (*Session, error) {
 	s := &Session{
 		cfg: cfg, log: cfg.Log, state: client.Pairing{State: client.PairNone},
 		begin: make(chan struct{}, 1), renew: make(chan struct{}, 1), changed: make(chan struct{}),
-		cache: map[tokenKey]cached{}, flights: map[tokenKey]*flight{},
+		cache: map[tokenKey]cached{}, flights: map[tokenKey]*flight{}, forgot: map[cardea.LinkID]time.Duration{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	cfg.Client.Trouble = s.trouble

@@ -134,7 +134,9 @@ func (s *Session) fly(key tokenKey, f *flight, fetch func(context.Context) (pair
 	f.tokens, f.err = fetch(s.ctx)
 	f.tokens.RefreshToken = ""
 	s.mu.Lock()
-	delete(s.flights, key)
+	if s.flights[key] == f {
+		delete(s.flights, key)
+	}
 	s.mu.Unlock()
 	close(f.done)
 }
@@ -164,6 +166,9 @@ func (s *Session) remember(key tokenKey, t pairing.Tokens, begun time.Duration) 
 	t.RefreshToken = ""
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if at, ok := s.forgot[key.link]; ok && begun < at {
+		return
+	}
 	s.cache[key] = cached{t, begun + life, life}
 }
 
@@ -271,6 +276,28 @@ func audiences(token pairing.Secret, issuer string) []string {
 	return many
 }
 
+// Forget has the link's next token fetched anew, because what the ones so far say is
+// outdated. Who waits for one already may get an outdated one; nobody after them.
+func (s *Session) Forget(link cardea.LinkID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropLocked(link)
+	s.forgot[link] = s.cfg.Boot()
+	for key := range s.flights {
+		if key.link == link {
+			delete(s.flights, key)
+		}
+	}
+}
+
+func (s *Session) dropLocked(link cardea.LinkID) {
+	for key := range s.cache {
+		if key.link == link {
+			delete(s.cache, key)
+		}
+	}
+}
+
 // revoked forgets a link whose grant the server has ended.
 func (s *Session) revoked(link cardea.LinkID) {
 	end := s.cfg.Revoked
@@ -282,11 +309,8 @@ func (s *Session) revoked(link cardea.LinkID) {
 		return
 	}
 	s.mu.Lock()
-	for key := range s.cache {
-		if key.link == link {
-			delete(s.cache, key)
-		}
-	}
+	s.dropLocked(link)
+	delete(s.forgot, link)
 	s.mu.Unlock()
 	idle := s.idle("the account has ended the link: pair again")
 	s.mu.Lock()

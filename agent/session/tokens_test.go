@@ -96,6 +96,37 @@ func TestManyCallersOneRefresh(t *testing.T) {
 	})
 }
 
+// After Forget the next token is another one, also if one was on its way.
+func TestForget(t *testing.T) {
+	in(t, holding(), func(h *house) {
+		link := h.pair()
+		h.sleep(time.Hour)
+		first := h.token(link, 0)
+		h.session.Forget(link)
+		second := h.token(link, 0)
+		if second.AccessToken == first.AccessToken || h.token(link, 0).AccessToken != second.AccessToken {
+			h.Error("the one from before, or none is kept")
+		}
+		h.sleep(time.Hour)
+		h.server.Break(func(r *http.Request) pairingtest.Fault {
+			if r.URL.Path == "/token" {
+				time.Sleep(3 * time.Second)
+			}
+			return pairingtest.None
+		})
+		var under pairing.Tokens
+		var wg sync.WaitGroup
+		wg.Go(func() { under = h.token(link, 0) })
+		h.sleep(time.Second)
+		h.session.Forget(link)
+		after := h.token(link, 0)
+		wg.Wait()
+		if after.AccessToken == under.AccessToken || h.token(link, 0).AccessToken != after.AccessToken {
+			h.Error("one that was on its way is kept")
+		}
+	})
+}
+
 func TestOneWhoGivesUpDoesNotStopTheOthers(t *testing.T) {
 	in(t, holding(), func(h *house) {
 		link := h.pair()

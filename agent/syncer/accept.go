@@ -176,11 +176,15 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 	confirmed := next.Loss != l.Loss
 	newer := next.Revision > l.Revision
 	consumed := next.Log.N > l.Log.N
+	reroled := !slices.Equal(next.Body.Identity.Roles, l.Body.Identity.Roles)
 	again := forked && l.Bar == cardea.ReasonRollback
 	if l.broken == cardea.ReasonStore || changed(l.Link, next) {
 		if err := s.commit(l, func(x *devicedb.Link) { adopt(x, next) }); err != nil {
 			s.refuse(RefusedStore, l.ID, err)
 			return
+		}
+		if reroled && s.cfg.Reroled != nil {
+			s.cfg.Reroled(l.ID)
 		}
 		s.enforce(l)
 	}

@@ -107,6 +107,11 @@ type Config struct {
 	// and the cloud is asked again over another connection. Nil believes all.
 	Believe func(Answer) error
 
+	// Reroled is told of a link whose user has other roles from now on, before
+	// anybody else is: tokens from before say the old ones. It must not call the
+	// syncer. Nil: nobody.
+	Reroled func(cardea.LinkID)
+
 	// RTC is a clock that goes on while the machine is paused and all others
 	// stand still: what it goes ahead ends everything sooner, within 5 s of the
 	// machine going on. Nil: the machine is never paused.

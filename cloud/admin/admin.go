@@ -1,5 +1,5 @@
 // Package admin is the API of the brand that runs the cloud: load the
-// catalogue, stop something for a customer, read and set preferences, see how far
+// catalogue, stop something for a customer, read and set preferences, say what roles somebody has, see how far
 // a change has come, follow all changes, see what stood at any instant with the
 // receipt of each decision, and ask "may I?" and "may I write?" on the brand's own
 // servers.
@@ -82,6 +82,9 @@ func (a *api) calls() map[string]handler {
 		"POST /admin/v1/accounts/{subject}/communication/check": a.maySend,
 		"GET /admin/v1/accounts/{subject}/consents":             a.consents,
 		"GET /admin/v1/accounts/{subject}/receipts/{seq}":       a.receipt,
+
+		"GET /admin/v1/accounts/{subject}/roles": a.roles,
+		"PUT /admin/v1/accounts/{subject}/roles": a.putRoles,
 
 		"POST /admin/v1/accounts/{subject}/erasure": a.erase,
 		"GET /admin/v1/erasures":                    a.erasures,

@@ -30,8 +30,8 @@ func TestDocumentation(t *testing.T) {
 	w.call("GET", w.path("/propagation"), "") // the device is told of the yes
 	names := strings.NewReplacer("$CARDEA", w.url, "$KEY", brandKey, "$SUBJECT", w.account.Subject, "$DEVICE", string(w.device))
 	examples := example.FindAllStringSubmatch(string(text), -1)
-	if len(examples) != 10 {
-		t.Errorf("%d examples, want 10", len(examples))
+	if len(examples) != 11 {
+		t.Errorf("%d examples, want 11", len(examples))
 	}
 	for _, e := range examples {
 		r := w.curl(names.Replace(e[1]))

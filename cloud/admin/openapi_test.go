@@ -63,6 +63,8 @@ func everyAnswer(t *testing.T, contract *openapi.Contract) {
 		{call: "POST /admin/v1/accounts/{subject}/communication/check", media: inJSON, body: `{"channel":"email","topic":"offers","last":1700000000000}`},
 		{call: "POST /admin/v1/accounts/{subject}/decide", media: inJSON, body: `{"key":"recommendations/use"}`},
 		{call: "GET /admin/v1/accounts/{subject}/propagation"},
+		{call: "PUT /admin/v1/accounts/{subject}/roles", media: inJSON, body: `{"roles":["service","driver"]}`},
+		{call: "GET /admin/v1/accounts/{subject}/roles"},
 		{call: "GET /admin/v1/accounts/{subject}/consents"},
 		{call: "GET /admin/v1/accounts/{subject}/receipts/{denial}"},
 		{call: "GET /admin/v1/accounts/{subject}/archive?language=de"},
@@ -89,6 +91,7 @@ func everyAnswer(t *testing.T, contract *openapi.Contract) {
 		w.refuses(erase)
 	}
 	w.expect(exchange{status: 200, call: "GET /admin/v1/erasures"})
+	w.expect(exchange{status: 410, call: "PUT /admin/v1/accounts/{subject}/roles", media: inJSON, body: `{"roles":[]}`})
 	w.expect(exchange{status: 410, call: "GET /admin/v1/accounts/{subject}/archive"})
 }
 

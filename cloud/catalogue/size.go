@@ -37,12 +37,15 @@ func kinds(cat *cardea.Catalogue) []cardea.DeviceKind {
 }
 
 // BodyBytes is the size of the largest body a device of the kind can be
-// stated: its owner has the longest name, every key is given, every preference
+// stated: its owner has the longest name and roles, every key is given, every preference
 // has its longest value, and every number is large. It is an error if that is
 // over wire.MaxBodyBytes.
 func BodyBytes(cat *cardea.Catalogue, kind cardea.DeviceKind) (int, error) {
 	late := cardea.Point{Era: math.MaxUint32, Seq: 1 << 40}
 	body := cardea.Body{Identity: cardea.Identity{Subject: strings.Repeat("x", 22), Name: strings.Repeat("x", 128)}}
+	for i := range cardea.MaxRoles {
+		body.Identity.Roles = append(body.Identity.Roles, strings.Repeat(string(rune('a'+i)), 32))
+	}
 	for _, p := range cat.Purposes {
 		if !p.On(kind) {
 			continue

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/cardea-id/cardea"
@@ -126,7 +127,7 @@ func TestMissedDevice(t *testing.T) {
 	d.sync()
 	d.sync()
 	d.wants(recommend, cardea.ReasonForked)
-	if d.body.Identity != (cardea.Identity{}) || len(d.body.Preferences) != 0 {
+	if !reflect.DeepEqual(d.body.Identity, cardea.Identity{}) || len(d.body.Preferences) != 0 {
 		t.Errorf("whoever has it is told %+v %v", d.body.Identity, d.body.Preferences)
 	}
 	other.sync()

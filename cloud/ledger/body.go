@@ -44,7 +44,7 @@ func identity(tx *accountdb.Tx, account cardea.AccountID) (cardea.Identity, erro
 		return cardea.Identity{}, err
 	}
 	name, err := tx.Name(account)
-	return cardea.Identity{Subject: a.Subject, Name: name}, err
+	return cardea.Identity{Subject: a.Subject, Name: name, Roles: a.Roles.Names()}, err
 }
 
 // forAll puts what the device's owner denies for all who use it over what stands

@@ -42,13 +42,20 @@ func (k *Keys) Read(token pairing.Secret, now time.Time) (issuer.Claims, bool) {
 		return issuer.Claims{}, false
 	}
 	out := issuer.Claims{
-		Access: issuer.Access{Subject: c.Subject, Client: c.ClientID, Scope: c.Scope, Grant: c.Grant, Set: c.Set},
+		Access: c.access(),
 		ID:     c.ID, Audience: c.Audience, Issued: time.Unix(c.IssuedAt, 0), Expires: time.Unix(c.Expires, 0),
 	}
-	if c.Confirm != nil {
-		out.JKT = c.Confirm.JKT
-	}
 	return out, true
+}
+
+func (c claims) access() issuer.Access {
+	a := issuer.Access{
+		Subject: c.Subject, Client: c.ClientID, Scope: c.Scope, Grant: c.Grant, Set: c.Set, Roles: cardea.Roles(strings.Join(c.Roles, " ")),
+	}
+	if c.Confirm != nil {
+		a.JKT = c.Confirm.JKT
+	}
+	return a
 }
 
 func challenge(w http.ResponseWriter, err *web.Error) {
@@ -76,7 +83,7 @@ func (k *Keys) access(r *http.Request, now time.Time) (Access, *web.Error) {
 	if err != nil {
 		return Access{}, refused("invalid_token", "the access token is not valid here or has expired")
 	}
-	a := Access{issuer.Access{Subject: c.Subject, Client: c.ClientID, Scope: c.Scope, Grant: c.Grant, Set: c.Set}, time.Unix(c.Expires, 0)}
+	a := Access{c.access(), time.Unix(c.Expires, 0)}
 	if c.Confirm == nil {
 		if !strings.EqualFold(scheme, pairing.TypeBearer) {
 			return Access{}, refused("invalid_token", "the token is a bearer token")
@@ -87,7 +94,6 @@ func (k *Keys) access(r *http.Request, now time.Time) (Access, *web.Error) {
 	if !strings.EqualFold(scheme, pairing.TypeDPoP) {
 		return Access{}, refused("invalid_token", "the token is bound to a key: send it as DPoP with a proof")
 	}
-	a.JKT = c.Confirm.JKT
 	return a, k.prove(r, token, a.JKT, now)
 }
 

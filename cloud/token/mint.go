@@ -39,13 +39,14 @@ type claims struct {
 	ID       string          `json:"jti"`
 	Confirm  *confirmation   `json:"cnf,omitempty"`
 	Grant    pairing.GrantID `json:"grant,omitempty"`
-	Set      uint64          `json:"set,omitempty"` // of the grant's tokens
+	Set      uint64          `json:"set,omitempty"`   // of the grant's tokens
+	Roles    []string        `json:"roles,omitempty"` // RFC 9068, Section 2.2.3.1
 }
 
 // Mint makes an access token for the cloud itself and returns how long it lives
 // (RFC 9068, Section 2.2).
 func (k *Keys) Mint(a issuer.Access, now time.Time) (pairing.Secret, time.Duration, error) {
-	c := claims{Subject: a.Subject, Audience: k.issuer, ClientID: a.Client, Scope: a.Scope, Grant: a.Grant, Set: a.Set}
+	c := claims{Subject: a.Subject, Audience: k.issuer, ClientID: a.Client, Scope: a.Scope, Grant: a.Grant, Set: a.Set, Roles: a.Roles.Names()}
 	if a.JKT != "" {
 		c.Confirm = &confirmation{a.JKT}
 	}

@@ -417,3 +417,22 @@ func decode(t *testing.T, part string, into any) {
 		t.Fatal(err)
 	}
 }
+
+// The claim is an array, as RFC 9068, Section 2.2.3.1 says, and not there at all for
+// who has no role.
+func TestRolesClaim(t *testing.T) {
+	k := open(t, accountdbtest.Open(t))
+	for roles, want := range map[cardea.Roles]string{"driver service": `,"roles":["driver","service"]`, "driver": `,"roles":["driver"]`, "": ""} {
+		text := mint(t, k, issuer.Access{Subject: "s", Roles: roles}, time.Now())
+		payload, err := base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(payload); !strings.Contains(got, want) || want == "" && strings.Contains(got, "roles") {
+			t.Errorf("%q: %s", roles, got)
+		}
+		if c, ok := k.Read(pairing.Secret(text), time.Now()); !ok || c.Roles != roles {
+			t.Errorf("%q is read as %q", roles, c.Roles)
+		}
+	}
+}

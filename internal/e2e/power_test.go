@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ func TestFiftyPowerCycles(t *testing.T) {
 		again := must1(a.Identity(t.Context()))(t)
 		slowest = max(slowest, time.Since(began))
 		shown := must1(a.Pairing(t.Context()))(t)
-		if again != who || shown.State != client.PairLinked || shown.UserCode != "" {
+		if !reflect.DeepEqual(again, who) || shown.State != client.PairLinked || shown.UserCode != "" {
 			t.Fatalf("after %d: %+v, %+v", n+1, again, shown)
 		}
 	}

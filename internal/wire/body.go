@@ -54,6 +54,9 @@ func checkBody(b cardea.Body) error {
 	if !text(b.Identity.Subject, maxName) || !text(b.Identity.Name, maxName) {
 		return malformed("identity: at most %d bytes of UTF-8 each", maxName)
 	}
+	if roles, err := cardea.ParseRoles(b.Identity.Roles); err != nil || !slices.Equal(roles.Names(), b.Identity.Roles) {
+		return malformed("identity: roles: at most %d names in order, none twice", cardea.MaxRoles)
+	}
 	if err := checkList("consents", b.Consents, maxConsents, compareConsents, checkConsent); err != nil {
 		return err
 	}

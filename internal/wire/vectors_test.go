@@ -158,6 +158,8 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 		{Key: "comfort.seat", Value: `["heat","massage"]`, Decided: cardea.Point{Era: 1, Seq: 9}, Source: cardea.ChannelPortal, Since: now, Under: "recommendations/use", ValidUntil: now + 1e9},
 		{Key: "of.nothing", Value: `[]`, Decided: cardea.Point{Era: 1, Seq: 10}, Source: "of_a_newer_cloud", Since: now},
 	}
+	roles := c.body()
+	roles.Identity.Roles = []string{"driver", "service"}
 	all := []vectors.Vector{
 		{Name: "answers a report", Kind: "statement", Bytes: down(t, c, c.statement())},
 		{Name: "pushed", Kind: "statement", Bytes: down(t, c, push)},
@@ -182,6 +184,7 @@ func goodVectors(t testing.TB, c cast, keys vectors.Keys) []vectors.Vector {
 		{Name: "with every order", Kind: "body", Bytes: body(t, ordered)},
 		{Name: "empty", Kind: "body", Bytes: body(t, cardea.Body{})},
 		{Name: "of a newer cloud", Kind: "body", Bytes: body(t, newer)},
+		{Name: "of who has roles", Kind: "body", Bytes: body(t, roles)},
 		{Name: "with where values come from", Kind: "body", Bytes: body(t, sourced)},
 		{Name: "of a device", Kind: "topic", Bytes: []byte(wire.UpTopic(c.id))},
 	}

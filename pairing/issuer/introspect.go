@@ -38,6 +38,7 @@ type Introspection struct {
 	Issuer   string        `json:"iss,omitempty"`
 	ID       string        `json:"jti,omitempty"`
 	Confirm  *Confirmation `json:"cnf,omitempty"` // RFC 9449, Section 6.2
+	Roles    []string      `json:"roles,omitempty"`
 }
 
 // A Confirmation names the key a token is bound to.
@@ -71,7 +72,9 @@ func (i *Issuer) introspect(r request) (any, error) {
 	case g.State != pairing.GrantActive || !owner.Active || owner.Missed || scope == "":
 		return Introspection{}, nil
 	}
-	return i.standing(c, scope), nil
+	out := i.standing(c, scope)
+	out.Roles = owner.Roles.Names() // as they are by now
+	return out, nil
 }
 
 func (i *Issuer) standing(c Claims, scope string) Introspection {

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/internal/jose"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/pairing/issuer"
@@ -184,4 +185,44 @@ func TestFaultsOfIntrospection(t *testing.T) {
 	}
 	w.storage.standing = pairing.ErrNoGrant
 	inactive(t, "a grant that was forgotten", w.introspect(apiKey, tokens.AccessToken))
+}
+
+// A token has the roles of when it was made; who asks hears those of now.
+func TestRolesOfTokens(t *testing.T) {
+	w := newWorld(t, withAPIs)
+	d := w.keyed()
+	tokens, _ := d.pair()
+	put := func(roles cardea.Roles) {
+		t.Helper()
+		err := w.db.Update(t.Context(), func(tx *accountdb.Tx) error {
+			_, err := tx.SetRoles(w.owner.ID, roles)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("driver service")
+	if got := fmt.Sprint(w.introspect(apiKey, tokens.AccessToken)["roles"]); got != "[driver service]" {
+		t.Errorf("told %s", got)
+	}
+	read := func(token pairing.Secret) cardea.Roles {
+		t.Helper()
+		c, ok := w.keys.Read(token, time.Now())
+		if !ok {
+			t.Fatal("no token of ours")
+		}
+		return c.Roles
+	}
+	tokens = d.refresh(tokens.RefreshToken).tokens(t)
+	if old := read(tokens.AccessToken); old != "driver service" {
+		t.Errorf("the next token has %q", old)
+	}
+	put("")
+	if got := w.introspect(apiKey, tokens.AccessToken); got["active"] != true || got["roles"] != nil {
+		t.Errorf("after the removal: %v", got)
+	}
+	if old := read(d.refresh(tokens.RefreshToken).tokens(t).AccessToken); old != "" {
+		t.Errorf("a token after the removal has %q", old)
+	}
 }

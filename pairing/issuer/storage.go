@@ -51,6 +51,7 @@ type Access struct {
 	JKT     string // thumbprint of the key it is bound to; empty: a bearer token
 	Grant   pairing.GrantID
 	Set     uint64 // which set of the grant's tokens it belongs to
+	Roles   cardea.Roles
 }
 
 // Claims are an Access and what else its token says.

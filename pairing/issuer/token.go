@@ -104,7 +104,7 @@ func (i *Issuer) give(ctx context.Context, o offer) (any, error) {
 	var answer error
 	_, err := i.change(ctx, o.by, cardea.AccountID{}, o.proofs,
 		func(now cardea.Millis, g *pairing.Grant, owner pairing.Owner) (note pairing.Note, err error) {
-			access = Access{Subject: owner.Subject, Client: o.client, Grant: g.ID}
+			access = Access{Subject: owner.Subject, Client: o.client, Grant: g.ID, Roles: owner.Roles}
 			if access.Scope, answer = o.fits(*g); answer != nil {
 				return "", nil
 			}

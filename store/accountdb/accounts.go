@@ -16,13 +16,14 @@ type Account struct {
 	Subject  string
 	Disabled bool
 	Erased   bool // see [Tx.Erase]; it is disabled too
+	Roles    cardea.Roles
 	Head     cardea.Position
 }
 
-const accountColumns = `id, subject, disabled, CASE WHEN key_sealed IS NULL THEN 1 ELSE 0 END, head_era, head_seq, head_hash`
+const accountColumns = `id, subject, disabled, CASE WHEN key_sealed IS NULL THEN 1 ELSE 0 END, roles, head_era, head_seq, head_hash`
 
 func scanAccount(s scanner) (a Account, err error) {
-	err = s.Scan(id(&a.ID), &a.Subject, &a.Disabled, &a.Erased, &a.Head.Era, &a.Head.Seq, hash(&a.Head.Hash))
+	err = s.Scan(id(&a.ID), &a.Subject, &a.Disabled, &a.Erased, &a.Roles, &a.Head.Era, &a.Head.Seq, hash(&a.Head.Hash))
 	return a, err
 }
 

@@ -90,7 +90,7 @@ func (tx *Tx) erase(account cardea.AccountID, e stopjournal.Erasure) error {
 		`DELETE FROM refresh_tokens WHERE grant_id IN (SELECT grants.id FROM grants WHERE account = ?)`,
 		`UPDATE grants SET name_sealed = NULL, serial = '', code = NULL, user_code = NULL, label = NULL WHERE account = ?`,
 		`UPDATE links SET name_sealed = '' WHERE account = ?`,
-		`UPDATE accounts SET key_sealed = NULL, name_sealed = NULL, disabled = 1 WHERE id = ?`,
+		`UPDATE accounts SET key_sealed = NULL, name_sealed = NULL, roles = '', disabled = 1 WHERE id = ?`,
 		// What others still use keeps its serial number.
 		`UPDATE devices SET serial = '' WHERE id IN (SELECT device FROM links WHERE account = ?)
 			AND id NOT IN (SELECT device FROM links JOIN accounts ON accounts.id = links.account WHERE state <> 'closed' AND accounts.key_sealed IS NOT NULL)`,

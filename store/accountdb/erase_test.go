@@ -17,7 +17,7 @@ import (
 
 // What becomes of each table that knows accounts when one is erased.
 var accountTables = map[string]string{
-	"accounts":     "kept without its key: a pseudonym and the head of the chain",
+	"accounts":     "kept without its key and roles: a pseudonym and the head of the chain",
 	"ledger":       "kept: the evidence of what was decided, under the pseudonym, and of no value",
 	"payloads":     "deleted",
 	"settings":     "deleted",

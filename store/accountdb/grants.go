@@ -202,7 +202,7 @@ func (tx *Tx) owner(account cardea.AccountID, grant pairing.GrantID) (pairing.Ow
 	}
 	var missed int
 	err = tx.row(`SELECT COUNT(*) FROM links WHERE grant_id = ? AND missed <> 0`, grant).Scan(&missed)
-	return pairing.Owner{Account: a.ID, Subject: a.Subject, Active: !a.Disabled, Missed: missed > 0}, err
+	return pairing.Owner{Account: a.ID, Subject: a.Subject, Active: !a.Disabled, Missed: missed > 0, Roles: a.Roles}, err
 }
 
 // useProofs records proofs, and forgets those that can not come again.

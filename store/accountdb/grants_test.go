@@ -354,7 +354,14 @@ func TestOwnerOfAChange(t *testing.T) {
 	if got := see(cardea.AccountID{}); got != (pairing.Owner{}) {
 		t.Errorf("nobody's: %+v", got)
 	}
-	want := pairing.Owner{Account: account.ID, Subject: account.Subject, Active: true}
+	err := db.Update(t.Context(), func(tx *accountdb.Tx) error {
+		_, err := tx.SetRoles(account.ID, "driver")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := pairing.Owner{Account: account.ID, Subject: account.Subject, Active: true, Roles: "driver"}
 	if got := see(account.ID); got != want {
 		t.Errorf("the answering one: %+v", got)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"testing"
 
@@ -93,7 +94,7 @@ func TestErase(t *testing.T) {
 		t.Errorf("%v still have parts of the farewell", found)
 	}
 	db = reopen(t, db, path)
-	if kept, err := db.Link(other.ID); err != nil || kept.Body.Identity != other.Body.Identity {
+	if kept, err := db.Link(other.ID); err != nil || !reflect.DeepEqual(kept.Body.Identity, other.Body.Identity) {
 		t.Errorf("the other link: %v, %v", kept, err)
 	}
 	if _, err := db.Tokens(other.ID); err != nil {
