@@ -1,6 +1,7 @@
 package cardea
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -143,6 +144,10 @@ type Text struct {
 	// Changed is what is new against the version before; of a [ChangeEditorial]
 	// nothing needs to be said.
 	Changed string `yaml:"changed" json:"changed,omitempty"`
+
+	// Retention is the purpose's, said in this language. Empty: it is shown as it
+	// stands in the purpose.
+	Retention string `yaml:"retention" json:"retention,omitempty"`
 }
 
 // A Purpose is why data is used. It is immutable: any change makes a new
@@ -180,6 +185,9 @@ type Purpose struct {
 
 	Texts map[string]Text `yaml:"texts" json:"texts"` // by language tag, "en"
 }
+
+// Kept is how long the data is kept, as who reads the text is told it.
+func (p Purpose) Kept(t Text) string { return cmp.Or(t.Retention, p.Retention) }
 
 // MaxStaleness is the purpose's own bound, or its class's.
 func (p Purpose) MaxStaleness() time.Duration {
@@ -239,6 +247,9 @@ func (p Purpose) Notice(language string) Hash {
 	if p.Advertising {
 		items++
 	}
+	if t.Retention != "" {
+		items++
+	}
 	d := newDigest("cardea notice", items)
 	d.text(string(p.ID)).uint(uint64(p.Version)).text(language)
 	d.text(t.Title).text(t.What).text(t.Why).text(t.Benefit).text(t.Refusal)
@@ -260,6 +271,9 @@ func (p Purpose) Notice(language string) Hash {
 	}
 	if p.Advertising {
 		d.bool(true)
+	}
+	if t.Retention != "" {
+		d.text(t.Retention)
 	}
 	return d.sum()
 }

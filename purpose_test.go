@@ -85,6 +85,7 @@ func TestNoticeCoversWhatIsShown(t *testing.T) {
 		"why":        text(func(tt *cardea.Text) { tt.Why += "!" }),
 		"benefit":    text(func(tt *cardea.Text) { tt.Benefit += "!" }),
 		"refusal":    text(func(tt *cardea.Text) { tt.Refusal += "!" }),
+		"kept":       text(func(tt *cardea.Text) { tt.Retention = "for ever" }),
 		"question":   text(func(tt *cardea.Text) { tt.Facets[cardea.FacetUse] += "!" }),
 		"moved word": text(func(tt *cardea.Text) { tt.What, tt.Why = tt.What+tt.Why, "" }),
 	} {

@@ -87,7 +87,7 @@ func (p Purpose) Differs(former Purpose) []string {
 		{"data", sameSet(p.Data, former.Data)},
 		{"fields", maps.Equal(p.Fields, former.Fields)},
 		{"recipients", sameSet(p.Recipients, former.Recipients)},
-		{"retention", p.Retention == former.Retention},
+		{"retention", p.Retention == former.Retention && sameKept(p.Texts, former.Texts)},
 		{"countries", sameSet(p.Countries, former.Countries)},
 		{"facets", sameSet(p.Facets, former.Facets)},
 	} {
@@ -96,6 +96,16 @@ func (p Purpose) Differs(former Purpose) []string {
 		}
 	}
 	return out
+}
+
+// sameKept lets a language say for the first time what stood there in another.
+func sameKept(next, former map[string]Text) bool {
+	for language, t := range former {
+		if now := next[language].Retention; t.Retention != "" && now != "" && now != t.Retention {
+			return false
+		}
+	}
+	return true
 }
 
 func sameSet[T comparable](a, b []T) bool { return len(Beyond(a, b)) == 0 && len(Beyond(b, a)) == 0 }

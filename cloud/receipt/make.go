@@ -115,7 +115,7 @@ func (m *Maker) purpose(v ledger.Evidence, controller string, third []string) Pu
 	}
 	out := Purpose{
 		Purpose: v.Text.Why, LawfulBasis: p.LegalBasis, Controllers: []string{controller},
-		CollectionMethod: "on devices of these kinds: " + kinds(p), StorageLocations: places, RetentionPeriod: p.Retention,
+		CollectionMethod: "on devices of these kinds: " + kinds(p), StorageLocations: places, RetentionPeriod: p.Kept(v.Text),
 		ProcessingLocations: places, Jurisdiction: m.jurisdiction(p), ThirdParties: third,
 		WithdrawalMethod: m.Issuer + pathChoices, Key: string(key), Title: v.Text.Title, Question: v.Text.Facets[key.Facet()],
 		Benefit: v.Text.Benefit, Refusal: v.Text.Refusal, Version: p.Version, Stale: int64(p.MaxStaleness() / time.Second),

@@ -66,6 +66,14 @@ func TestMaterialNoticeExpiresOffline(t *testing.T) {
 		"title: Recommendations", "title: Recommendations\n        changed: Another company now gets what you play.",
 		"countries: [SE, FI]\n    facets: [use, third_party]", "countries: [SE, FI]\n    facets: [use, third_party, marketing]",
 		"          third_party: May we pass what you play", "          marketing: May we write to you about it?\n          third_party: May we pass what you play",
+		"title: Empfehlungen", "title: Empfehlungen\n        changed: Ein weiteres Unternehmen bekommt nun, was Sie abspielen.",
+		"          third_party: Dürfen wir das, was Sie abspielen", "          marketing: Dürfen wir Ihnen darüber schreiben?\n          third_party: Dürfen wir das, was Sie abspielen",
+		"title: 추천", "title: 추천\n        changed: 이제 다른 회사도 재생하신 것을 받아요.",
+		"          third_party: 음악 서비스의", "          marketing: 이에 대해 연락드려도 될까요?\n          third_party: 음악 서비스의",
+		"title: คำแนะนำ", "title: คำแนะนำ\n        changed: ตอนนี้มีอีกบริษัทหนึ่งได้รับสิ่งที่คุณเล่น",
+		"          third_party: ให้เราส่งต่อสิ่งที่คุณเล่น", "          marketing: ให้เราเขียนถึงคุณเรื่องนี้ได้หรือไม่\n          third_party: ให้เราส่งต่อสิ่งที่คุณเล่น",
+		"title: おすすめ", "title: おすすめ\n        changed: 再生されたものが、もう1社に渡るようになりました。",
+		"          third_party: 音楽サービスの", "          marketing: これについてご連絡してもよいですか？\n          third_party: 音楽サービスの",
 	)
 	until(t, "the device knows the day", func() error {
 		c, err := consent(t, a, recommend)

@@ -124,7 +124,7 @@ func TestPolicyReachesEveryDevice(t *testing.T) {
 	}
 	putCatalogue(t, s,
 		"id: recommendations\n    version: 1", "id: recommendations\n    version: 2", // not the same question any more
-		"\npreferences:\n", "\npreferences:\n  - {key: hologram.depth, type: int, min: 0, max: 9, default: 3, devices: [speaker, car], titles: {en: Depth}}\n",
+		"\npreferences:\n", "\npreferences:\n  - {key: hologram.depth, type: int, min: 0, max: 9, default: 3, devices: [speaker, car], titles: {en: Depth, de: Tiefe, ko: 깊이, th: ความลึก, ja: 奥行き}}\n",
 	)
 	for _, a := range devices {
 		answers(t, a, recommend, cardea.Deny)

@@ -71,7 +71,7 @@ func newsOf(l *language.Language, c ledger.Choice) (out []news) {
 	add(l.Text("choices.new.who"), who)
 	add(l.Text("choices.new.countries"), countries)
 	if p.Retention != old.Retention {
-		add(l.Text("choices.new.kept"), []string{p.Retention})
+		add(l.Text("choices.new.kept"), []string{p.Kept(c.Text)})
 	}
 	add(l.Text("choices.new.question"), questions)
 	return out

@@ -175,7 +175,7 @@ func purposeOf(l *language.Language, c ledger.Choice) purpose {
 	p := c.Purpose
 	out := purpose{
 		Title: c.Text.Title, What: c.Text.What, Why: c.Text.Why, Benefit: c.Text.Benefit, Refusal: c.Text.Refusal,
-		Retention: l.Sentence(p.Retention), Basis: l.Sentence(desk.Plain(p.LegalBasis)), Gated: p.Class != cardea.ClassN, Reach: reachOf(l, p),
+		Retention: l.Sentence(p.Kept(c.Text)), Basis: l.Sentence(desk.Plain(p.LegalBasis)), Gated: p.Class != cardea.ClassN, Reach: reachOf(l, p),
 	}
 	var data, countries []string
 	for _, d := range p.Data {
