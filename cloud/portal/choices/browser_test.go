@@ -81,6 +81,7 @@ func TestInARealBrowser(t *testing.T) {
 	t.Run("answers are alike", p.answersAreAlike)
 	t.Run("taps", p.countTaps)
 	t.Run("live", p.livePage)
+	t.Run("live devices", p.liveDevices)
 	if wrong := page.Complaints(); len(wrong) > 0 {
 		t.Errorf("the page complains: %q", wrong)
 	}
@@ -151,20 +152,7 @@ func (p *person) livePage(t *testing.T) {
 	if !p.is(`document.querySelector(".progress.waiting")`) {
 		t.Fatal("the device is not behind")
 	}
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() { // the browser opens its stream in its own time
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-				p.house.Desk.Live.Changed(desk.StreamOf(p.account))
-			}
-		}
-	}()
+	defer p.changes()()
 	p.do(p.page.Run(`window.button = document.querySelector("#c-recommendations-use button"); button.focus(); window.scrollTo(0, 300)`, nil))
 	b := p.house.Browser(t)
 	b.Press(b.Get("/signin"), "Sign in", "email", portaltest.Email, "password", portaltest.Password)
@@ -181,4 +169,39 @@ func (p *person) livePage(t *testing.T) {
 	}
 	p.do(p.page.Run(`button.blur()`, nil))
 	p.await(`document.querySelector("#c-recommendations-use .state.on")`)
+}
+
+// changes says again and again that something has changed: the browser opens its
+// stream in its own time.
+func (p *person) changes() (stop func()) {
+	ended := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+				p.house.Desk.Live.Changed(desk.StreamOf(p.account))
+			}
+		}
+	}()
+	return func() { close(ended) }
+}
+
+// liveDevices: the page of devices tells as it happens that one is in step.
+func (p *person) liveDevices(t *testing.T) {
+	p.T = t
+	behind := p.house.Devices.Get()
+	behind[0].State, behind[0].Online, behind[0].AppliedAt = hub.StateWaiting, false, time.Time{}
+	p.house.Devices.Set(behind...)
+	p.do(p.page.Open(p.url + "/devices"))
+	if p.is(`document.querySelector(".applied")`) {
+		t.Fatal("the device is in step")
+	}
+	defer p.changes()()
+	behind[0].State, behind[0].Online, behind[0].AppliedAt = hub.StateApplied, true, time.Now()
+	p.house.Devices.Set(behind...)
+	p.await(`document.querySelector(".machine .applied")`)
 }
