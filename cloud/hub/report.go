@@ -127,23 +127,16 @@ func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
 		if err := h.consume(tx, &link, up, &t); err != nil {
 			return err
 		}
-		if up.Purged != nil {
-			if err := tx.PutPurged(link.ID, *up.Purged); err != nil {
-				return err
-			}
-		}
-		if err := h.obeyed(tx, &link, up); err != nil {
+		if err := h.told(tx, &link, up); err != nil {
 			return err
 		}
 		t.asked = ahead && len(up.Held) == 0
 		var held *cardea.Down
 		if ahead && !t.asked {
 			held = h.evidence(link, up)
-			if t.recovered, err = h.recover(tx, link, up, held); err != nil {
-				return fmt.Errorf("recover: %w", err)
+			if err := h.heal(tx, &link, up, held, &t); err != nil {
+				return err
 			}
-			link.Built = cardea.Position{} // whatever came of it
-			t.changed = t.changed || t.recovered > 0
 		}
 		if link, err = h.current(tx, link); err != nil {
 			return err
@@ -173,6 +166,27 @@ func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
 		return err
 	})
 	return t, err
+}
+
+// told records what a report says beside its entries: what was deleted unsent, and
+// which orders were obeyed.
+func (h *Hub) told(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up) error {
+	if up.Purged != nil {
+		if err := tx.PutPurged(link.ID, *up.Purged); err != nil {
+			return err
+		}
+	}
+	return h.obeyed(tx, link, up)
+}
+
+// heal takes up what the device knows and the cloud forgot.
+func (h *Hub) heal(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up, held *cardea.Down, t *taken) (err error) {
+	if t.recovered, err = h.recover(tx, *link, up, held); err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	link.Built = cardea.Position{} // whatever came of it
+	t.changed = t.changed || t.recovered > 0
+	return nil
 }
 
 // reported tells whether a report has changed what is kept of the link.
