@@ -70,17 +70,10 @@ func (h *Hub) handle(ctx context.Context, sealed []byte) ([]byte, error) {
 
 // open verifies a report with the key of its link's device.
 func (h *Hub) open(ctx context.Context, id cardea.LinkID, sealed []byte) (up cardea.Up, err error) {
-	var link accountdb.Link
 	var device accountdb.Device
 	var key [32]byte
 	err = h.DB.View(ctx, func(tx *accountdb.Tx) error {
-		if link, err = tx.Link(id); err != nil {
-			return err
-		}
-		if device, err = tx.Device(link.Device); err != nil {
-			return err
-		}
-		key, err = tx.LinkKey(id)
+		device, key, err = tx.Sender(id)
 		return err
 	})
 	if err != nil {
@@ -90,7 +83,7 @@ func (h *Hub) open(ctx context.Context, id cardea.LinkID, sealed []byte) (up car
 	if err != nil {
 		return up, err
 	}
-	return wire.OpenUp(sealed, link.Device, id, key, pub)
+	return wire.OpenUp(sealed, device.ID, id, key, pub)
 }
 
 // A taken report is what its transaction came to.

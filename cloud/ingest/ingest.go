@@ -150,14 +150,7 @@ func (in *Ingest) open(ctx context.Context, sealed []byte) (b cardea.Batch, err 
 	var device accountdb.Device
 	var key [32]byte
 	err = in.DB.View(ctx, func(tx *accountdb.Tx) error {
-		link, err := tx.Link(id)
-		if err != nil {
-			return err
-		}
-		if device, err = tx.Device(link.Device); err != nil {
-			return err
-		}
-		key, err = tx.LinkKey(id)
+		device, key, err = tx.Sender(id)
 		return err
 	})
 	if err != nil {

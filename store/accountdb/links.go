@@ -175,6 +175,20 @@ func (tx *Tx) LinkKey(link cardea.LinkID) ([32]byte, error) {
 	return [32]byte(plain), nil
 }
 
+// Sender finds the device of a link and the key that seals its messages: what it
+// takes to open one.
+func (tx *Tx) Sender(link cardea.LinkID) (d Device, key [32]byte, err error) {
+	l, err := tx.Link(link)
+	if err != nil {
+		return d, key, err
+	}
+	if d, err = tx.Device(l.Device); err != nil {
+		return d, key, err
+	}
+	key, err = tx.LinkKey(link)
+	return d, key, err
+}
+
 // LinkName opens the name the owner gave, which is empty of an erased account.
 func (tx *Tx) LinkName(l Link) (string, error) {
 	sealed, err := one(tx, scanBytes, `SELECT name_sealed FROM links WHERE id = ?`, l.ID[:])
