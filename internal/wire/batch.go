@@ -28,13 +28,7 @@ const (
 func FitBatch(b cardea.Batch) cardea.Batch {
 	items := b.Items
 	b.Items = nil
-	room := cardea.MaxBatchBytes - envelopeBytes - len(encode(b))
-	for i, item := range items {
-		if room -= len(encode(item)); room < 0 || i == MaxItems {
-			break
-		}
-		b.Items = items[:i+1]
-	}
+	b.Items = fitting(items, cardea.MaxBatchBytes-envelopeBytes-len(encode(b)), MaxItems)
 	return b
 }
 

@@ -13,14 +13,19 @@ import (
 func Fit(u cardea.Up) cardea.Up {
 	entries := u.Entries
 	u.Entries = nil
-	room := cardea.MaxReportBytes - envelopeBytes - len(encode(u))
-	for i, e := range entries {
-		if room -= len(encode(e)); room < 0 || i == MaxEntries {
-			break
-		}
-		u.Entries = entries[:i+1]
-	}
+	u.Entries = fitting(entries, cardea.MaxReportBytes-envelopeBytes-len(encode(u)), MaxEntries)
 	return u
+}
+
+// fitting is the first of a list, as many as there is room for in bytes and at
+// most so many.
+func fitting[T any](list []T, room, most int) []T {
+	for i, one := range list {
+		if room -= len(encode(one)); room < 0 || i == most {
+			return list[:i:i]
+		}
+	}
+	return list
 }
 
 // SealUp signs a report with the device's key and seals it for the link. It
