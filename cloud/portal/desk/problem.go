@@ -14,11 +14,15 @@ type Problem struct {
 	Link, Word string
 	Code       string // what was typed, for a page that asks for a code
 	AskCode    bool
-
-	Title, Text string // in words, where there is no key
 }
 
-func (e Problem) Error() string { return e.Key + e.Title }
+func (e Problem) Error() string { return e.Key }
+
+// A saidProblem is one in the owner's language.
+type saidProblem struct {
+	Problem
+	Title, Text, Word string
+}
 
 // Problems of any page.
 var (
@@ -28,15 +32,13 @@ var (
 )
 
 func (d *Desk) showProblem(w http.ResponseWriter, v Visit, e Problem) {
-	if e.Key != "" {
-		e.Title, e.Text = v.Language.Text(e.Key+".title", e.Args...), v.Language.Text(e.Key+".text", e.Args...)
-	}
 	if e.Link == "" {
 		e.Link, e.Word = Home, "problem.go.choices"
 	}
-	e.Word = v.Language.Text(e.Word)
-	if err := d.problems.Show(w, v, e.Status, "problem.html", View{Title: e.Title, Body: e}); err != nil {
+	l := v.Language
+	said := saidProblem{Problem: e, Title: l.Text(e.Key+".title", e.Args...), Text: l.Text(e.Key+".text", e.Args...), Word: l.Text(e.Word)}
+	if err := d.problems.Show(w, v, e.Status, "problem.html", View{Title: said.Title, Body: said}); err != nil {
 		d.Log.Error("problem page failed", "err", err)
-		http.Error(w, e.Title, e.Status)
+		http.Error(w, said.Title, e.Status)
 	}
 }
