@@ -18,7 +18,7 @@ var returnPages = map[string][]string{
 	"/pair/label":       {"label"},
 	"/account":          nil,
 	"/account/confirm":  nil,
-	"/account/passkey":  nil,
+	"/account/passkey":  {"next"},
 	"/account/password": nil,
 	"/history":          nil,
 	"/consents":         nil,

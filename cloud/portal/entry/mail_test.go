@@ -12,7 +12,9 @@ import (
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/mail"
 	"github.com/cardea-id/cardea/cloud/mail/mailtest"
+	"github.com/cardea-id/cardea/cloud/passkey/passkeytest"
 	"github.com/cardea-id/cardea/cloud/portal"
+	"github.com/cardea-id/cardea/cloud/portal/desk"
 	"github.com/cardea-id/cardea/cloud/portal/portaltest"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
@@ -65,6 +67,42 @@ func setPassword(t *testing.T, b *portaltest.Browser) {
 	}
 }
 
+// Who registers on the way to a device can have a passkey right then, and comes
+// back to the device with it, or without.
+func TestRegisterWithAPasskey(t *testing.T) {
+	h, _ := openMail(t, withPasskeys)
+	code := h.ASpeaker()
+	there := "/pair?code=" + string(code)
+	b := h.Browser(t)
+	d := b.Press(b.Get(desk.WithNext("/register", there)), "Create account with a passkey", "name", "Ada", "email", portaltest.Email)
+	page := b.Follow(d)
+	page.Check()
+	if to := link(page, "Not now"); to != there {
+		t.Errorf("who wants none goes on to %q", to)
+	}
+	d = b.Press(page, "Make the passkey", "name", "", "answer", "")
+	if to := link(d, "Not now"); d.Status != http.StatusUnprocessableEntity || to != there {
+		t.Errorf("without a name: %d, on to %q", d.Status, to)
+	}
+	p := passkeytest.New(t, "http://cardea.test")
+	d = b.Press(page, "Make the passkey", "name", "Phone", "answer", p.Create(t, options(t, page, "data-make")))
+	b.Follow(d).MustSay("Is this your speaker?", string(code))
+	if s := session(t, h, b); s.Level() != accountdb.Verified {
+		t.Errorf("level %d", s.Level())
+	}
+}
+
+// link is where the link with these words leads.
+func link(d *portaltest.Document, words string) string {
+	for a := range d.All("a") {
+		if portaltest.TextOf(a) == words {
+			return portaltest.Attr(a, "href")
+		}
+	}
+	d.T.Fatalf("no link %q: %d\n%s", words, d.Status, d.Text)
+	return ""
+}
+
 // A name and an address are enough for the portal, for settings, and for a device
 // that keeps everything to itself.
 func TestLiteAccount(t *testing.T) {
@@ -72,13 +110,7 @@ func TestLiteAccount(t *testing.T) {
 	code := h.ASpeaker()
 	b := h.Browser(t)
 	signIn := b.Follow(b.Get("/pair?code=" + string(code)))
-	var register string
-	for a := range signIn.All("a") {
-		if portaltest.TextOf(a) == "Create an account" {
-			register = portaltest.Attr(a, "href")
-		}
-	}
-	page := b.Get(register)
+	page := b.Get(link(signIn, "Create an account"))
 	page.Check()
 	if strings.Contains(page.Text, `type="password"`) {
 		t.Error("registering asks for a password")

@@ -104,6 +104,7 @@ type newPasskey struct {
 	Options passkey.Options
 	Name    string
 	Wrong   string
+	Next    string // where it leads; empty: to the account
 }
 
 // showNewPasskey asks the browser to make a passkey, for who has just shown what
@@ -112,10 +113,11 @@ func (p *Room) showNewPasskey(w http.ResponseWriter, r *http.Request, v desk.Vis
 	if p.Passkeys == nil {
 		return desk.ErrNoPage
 	}
-	if err := p.Sure(v, desk.Ways, newPasskeyPage); err != nil {
+	next := r.URL.Query().Get("next")
+	if err := p.Sure(v, desk.Ways, desk.WithNext(newPasskeyPage, next)); err != nil {
 		return err
 	}
-	return p.showMakePasskey(w, v, http.StatusOK, newPasskey{Name: desk.BrowserName(r.UserAgent())}, r)
+	return p.showMakePasskey(w, v, http.StatusOK, newPasskey{Name: desk.BrowserName(r.UserAgent()), Next: next}, r)
 }
 
 const newPasskeyPage = "/account/passkey"
@@ -135,6 +137,9 @@ func (p *Room) showMakePasskey(w http.ResponseWriter, v desk.Visit, status int, 
 	if body.Name == "" {
 		body.Name = v.Language.Text("ways.passkey")
 	}
+	if body.Next != "" {
+		body.Next = desk.ReturnPath(body.Next)
+	}
 	return p.Pages.Show(w, v, status, "passkey.html", desk.View{Title: "ways.add_passkey", Section: "account", Body: body})
 }
 
@@ -142,14 +147,30 @@ func (p *Room) postNewPasskey(w http.ResponseWriter, r *http.Request, v desk.Vis
 	if p.Passkeys == nil {
 		return desk.ErrNoPage
 	}
-	if err := p.Sure(v, desk.Ways, newPasskeyPage); err != nil {
+	next := r.PostFormValue("next")
+	here := desk.WithNext(newPasskeyPage, next)
+	if err := p.Sure(v, desk.Ways, here); err != nil {
 		return err
 	}
 	name, wrong := v.CheckName(r.PostFormValue("name"))
 	if wrong != "" {
-		return p.showMakePasskey(w, v, http.StatusUnprocessableEntity, newPasskey{Wrong: wrong}, r)
+		return p.showMakePasskey(w, v, http.StatusUnprocessableEntity, newPasskey{Wrong: wrong, Next: next}, r)
 	}
-	err := p.Accounts.Update(r.Context(), func(tx *accountdb.Tx) error {
+	err := p.keepPasskey(r, v, name)
+	if errors.Is(err, passkey.ErrRefused) || errors.Is(err, accountdb.ErrTaken) {
+		p.Log.InfoContext(r.Context(), "passkey not made", "err", err)
+		return desk.Problem{Status: http.StatusUnprocessableEntity, Key: "ways.not_made", Link: here, Word: "problem.go.again"}
+	}
+	if err := p.sent(err); err != nil || next == "" {
+		return p.backToAccount(w, r, err)
+	}
+	http.Redirect(w, r, desk.ReturnPath(next), http.StatusSeeOther)
+	return nil
+}
+
+// keepPasskey adds what the browser made to the account.
+func (p *Room) keepPasskey(r *http.Request, v desk.Visit, name string) error {
+	return p.Accounts.Update(r.Context(), func(tx *accountdb.Tx) error {
 		who, err := p.person(tx, v)
 		if err != nil {
 			return err
@@ -169,11 +190,6 @@ func (p *Room) postNewPasskey(w http.ResponseWriter, r *http.Request, v desk.Vis
 		return errors.Join(tx.Prove(v.Session.Hash, accountdb.ByPasskey), tx.Audit(v.Account, "owner", "passkey added", ""),
 			p.tell(tx, v, v.Account, notice{Key: "mail.passkey", Args: []any{"Name", name}, Undo: undoPasskey, Ref: made.ID}))
 	})
-	if errors.Is(err, passkey.ErrRefused) || errors.Is(err, accountdb.ErrTaken) {
-		p.Log.InfoContext(r.Context(), "passkey not made", "err", err)
-		return desk.Problem{Status: http.StatusUnprocessableEntity, Key: "ways.not_made", Link: newPasskeyPage, Word: "problem.go.again"}
-	}
-	return p.backToAccount(w, r, p.sent(err))
 }
 
 // postRemovePasskey takes one away, unless it is the last way to sign in.

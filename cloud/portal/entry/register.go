@@ -68,7 +68,11 @@ func (p *Room) registerLite(w http.ResponseWriter, r *http.Request, v desk.Visit
 	if err := p.sent(err); err != nil {
 		return err
 	}
-	http.Redirect(w, r, desk.ReturnPath(next), http.StatusSeeOther)
+	onward := desk.ReturnPath(next)
+	if r.PostFormValue("with") == "passkey" && p.Passkeys != nil {
+		onward = desk.WithNext(newPasskeyPage, next)
+	}
+	http.Redirect(w, r, onward, http.StatusSeeOther)
 	return nil
 }
 

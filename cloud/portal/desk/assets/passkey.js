@@ -53,6 +53,7 @@
     });
   }
   for (const note of document.querySelectorAll(".noscript")) note.hidden = true;
+  for (const way of document.querySelectorAll(".scripted")) way.hidden = false;
 
   // A browser that can offers passkeys where the e-mail address is typed, from when
   // somebody turns to that form.
