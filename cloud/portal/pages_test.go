@@ -1,7 +1,9 @@
 package portal_test
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -67,6 +69,20 @@ func TestEveryPage(t *testing.T) {
 			d.T = t
 			d.Check()
 		})
+	}
+}
+
+// Who goes away before the answer is no fault of ours, and not told as one.
+func TestReaderGoesAway(t *testing.T) {
+	var log strings.Builder
+	h := portaltest.Open(t, func(c *portal.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	b := h.Browser(t)
+	b.Register()
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	b.Do(httptest.NewRequestWithContext(ctx, "GET", "http://cardea.test/consents", nil))
+	if log.String() != "" {
+		t.Errorf("it is told: %s", &log)
 	}
 }
 

@@ -124,6 +124,9 @@ func (d *Desk) fail(w http.ResponseWriter, r *http.Request, v Visit, err error) 
 		return
 	}
 	shown, ok := errors.AsType[Problem](err)
+	if !ok && r.Context().Err() != nil {
+		return // nobody waits for it any more
+	}
 	if !ok {
 		d.Log.ErrorContext(r.Context(), "page failed", "method", r.Method, "path", r.URL.Path, "err", err)
 		shown = errOurs
