@@ -38,8 +38,8 @@ var floors = [][]string{
 	{"pairing"},
 	{"internal/wire/vectors"},
 	{"internal/wire", "internal/mqttlink", "internal/owner"},
-	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/rows", "internal/figures", "internal/arch", "internal/postgrestest", "internal/openapi", "internal/authority", "internal/browser", "internal/command", "internal/listentest", "store/slots"},
-	{"internal/musts"},
+	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/rows", "internal/figures", "internal/arch", "internal/postgrestest", "internal/openapi", "internal/authority", "internal/browser/browsertest", "internal/command", "internal/listentest", "store/slots"},
+	{"internal/browser", "internal/musts"},
 	{""},
 }
 

@@ -144,7 +144,7 @@ func (p *Page) Open(address string) error {
 		return fmt.Errorf("open: %w", err)
 	}
 	p.mu.Lock()
-	p.host = u.Host
+	p.host = strings.ToLower(u.Host)
 	p.mu.Unlock()
 	return p.loading("open "+address, chromedp.ActionFunc(func(ctx context.Context) error {
 		_, _, failed, _, err := page.Navigate(address).Do(ctx)
@@ -182,6 +182,18 @@ func (p *Page) Run(script string, out any) error {
 		return fmt.Errorf("run %.60q: %w", strings.TrimSpace(script), err)
 	}
 	return nil
+}
+
+// Await waits until a script's value is true, looking again whenever the page
+// changes. It does not load the page anew.
+func (p *Page) Await(script string) error {
+	var ok bool
+	return p.Run(`new Promise(done => {
+		const look = () => { if (`+script+`) { watch.disconnect(); done(true); } };
+		const watch = new MutationObserver(look);
+		watch.observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
+		look();
+	})`, &ok)
 }
 
 // Text is what a reader sees of the page.

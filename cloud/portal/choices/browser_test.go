@@ -11,49 +11,15 @@ import (
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 	"github.com/cardea-id/cardea/cloud/portal/portaltest"
 	"github.com/cardea-id/cardea/internal/browser"
+	"github.com/cardea-id/cardea/internal/browser/browsertest"
 )
 
-// A person looks at the portal with a real browser, signed in.
-type person struct {
-	*testing.T
+// A reader is an owner who looks at the portal with a real browser.
+type reader struct {
+	*browsertest.Person
 	house   *portaltest.House
 	account cardea.AccountID
-	page    *browser.Page
 	url     string
-	taps    int
-}
-
-func (p *person) do(err error) {
-	p.Helper()
-	if err != nil {
-		p.Fatal(err)
-	}
-}
-
-// tap presses something that leads on, and counts.
-func (p *person) tap(name string) {
-	p.Helper()
-	p.do(p.page.Press(name))
-	p.taps++
-}
-
-// await waits until a script is true, looking again whenever the page changes.
-func (p *person) await(what string) {
-	p.Helper()
-	var ok bool
-	p.do(p.page.Run(`new Promise(done => {
-		const look = () => { if (`+what+`) { watch.disconnect(); done(true); } };
-		const watch = new MutationObserver(look);
-		watch.observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
-		look();
-	})`, &ok))
-}
-
-func (p *person) is(what string) bool {
-	p.Helper()
-	var is bool
-	p.do(p.page.Run("!!("+what+")", &is))
-	return is
 }
 
 // TestInARealBrowser: two answers are as large as each other, a no takes no more
@@ -63,39 +29,31 @@ func TestInARealBrowser(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(h.ServeHTTP))
 	t.Cleanup(server.Close)
 	t.Cleanup(h.Desk.Live.Close)
-	chromium, err := browser.Start(t.Context(), browser.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { chromium.Close() })
-	page, err := chromium.Page(browser.Look{Width: 390, Height: 800, Language: "en"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := h.Browser(t)
-	p := &person{T: t, house: h, account: b.Register(), page: page, url: server.URL}
+	p := &reader{
+		Person: browsertest.New(t, browsertest.Start(t), browser.Look{Width: 390, Height: 800, Language: "en"}),
+		house:  h, account: b.Register(), url: server.URL,
+	}
 	for _, c := range b.Jar.Cookies(portaltest.Base) {
-		p.do(page.SetCookie(c.Name, c.Value, server.URL))
+		p.Must(p.Page.SetCookie(c.Name, c.Value, server.URL))
 	}
 	h.Link(t, p.account, portaltest.HubDevice("Kitchen"))
 	t.Run("answers are alike", p.answersAreAlike)
 	t.Run("taps", p.countTaps)
 	t.Run("live", p.livePage)
 	t.Run("live devices", p.liveDevices)
-	if wrong := page.Complaints(); len(wrong) > 0 {
-		t.Errorf("the page complains: %q", wrong)
-	}
+	p.Content()
 }
 
 // answersAreAlike measures every pair of answers, at each width.
-func (p *person) answersAreAlike(t *testing.T) {
+func (p *reader) answersAreAlike(t *testing.T) {
 	p.T = t
 	pairs := 0
 	for _, width := range []int{320, 390, 1280} {
-		p.do(p.page.SetLook(browser.Look{Width: width, Height: 800, Language: "en"}))
-		p.do(p.page.Open(p.url + "/consents"))
-		boxes, err := p.page.Boxes(".hinge > *")
-		p.do(err)
+		p.Must(p.Page.SetLook(browser.Look{Width: width, Height: 800, Language: "en"}))
+		p.Open(p.url + "/consents")
+		boxes, err := p.Page.Boxes(".hinge > *")
+		p.Must(err)
 		for i := 0; i+1 < len(boxes); i += 2 {
 			no, yes := boxes[i], boxes[i+1]
 			pairs++
@@ -103,7 +61,7 @@ func (p *person) answersAreAlike(t *testing.T) {
 				t.Errorf("at %d: one answer is %+v, the other %+v", width, no, yes)
 			}
 		}
-		if wide, err := p.page.Overflow(); err != nil || wide > 0 {
+		if wide, err := p.Page.Overflow(); err != nil || wide > 0 {
 			t.Errorf("at %d the page is %d too wide, %v", width, wide, err)
 		}
 	}
@@ -113,27 +71,22 @@ func (p *person) answersAreAlike(t *testing.T) {
 }
 
 // countTaps counts what a thumb does, from the page that is open.
-func (p *person) countTaps(t *testing.T) {
+func (p *reader) countTaps(t *testing.T) {
 	p.T = t
-	p.do(p.page.Open(p.url + "/consents"))
-	count := func(tap func()) int {
-		p.taps = 0
-		tap()
-		return p.taps
-	}
-	give := count(func() { p.tap("Allow") })
-	if !p.is(`document.querySelector(".facet .state.on")`) {
+	p.Open(p.url + "/consents")
+	give := p.Counted(func() { p.Tap("Allow") })
+	if !p.Is(`document.querySelector(".facet .state.on")`) {
 		t.Error("allowed, and the page does not say so")
 	}
-	back := count(func() { p.tap("Don’t allow") })
-	if p.is(`document.querySelector(".facet .state.on")`) {
+	back := p.Counted(func() { p.Tap("Don’t allow") })
+	if p.Is(`document.querySelector(".facet .state.on")`) {
 		t.Error("taken back, and the page does not say so")
 	}
 	code := p.house.ASpeaker()
-	pair := count(func() {
-		p.do(p.page.Open(p.url + "/pair?code=" + string(code))) // the scan
-		p.taps++
-		p.tap("Approve")
+	pair := p.Counted(func() {
+		p.Open(p.url + "/pair?code=" + string(code)) // the scan
+		p.Taps++
+		p.Tap("Approve")
 	})
 	t.Logf("taps: give=%d withdraw=%d pair=%d", give, back, pair)
 	if give != 1 || back > give || pair != 2 || p.house.Pairings.Answered(code) == "" {
@@ -143,37 +96,37 @@ func (p *person) countTaps(t *testing.T) {
 
 // livePage: what a device does appears by itself, what holds the focus stays, and
 // nothing scrolls.
-func (p *person) livePage(t *testing.T) {
+func (p *reader) livePage(t *testing.T) {
 	p.T = t
 	behind := p.house.Devices.Get()
 	behind[0].State, behind[0].Online = hub.StateWaiting, false
 	p.house.Devices.Set(behind...)
-	p.do(p.page.Open(p.url + "/consents"))
-	if !p.is(`document.querySelector(".progress.waiting")`) {
+	p.Open(p.url + "/consents")
+	if !p.Is(`document.querySelector(".progress.waiting")`) {
 		t.Fatal("the device is not behind")
 	}
 	defer p.changes()()
-	p.do(p.page.Run(`window.button = document.querySelector("#c-recommendations-use button"); button.focus(); window.scrollTo(0, 300)`, nil))
+	p.Must(p.Page.Run(`window.button = document.querySelector("#c-recommendations-use button"); button.focus(); window.scrollTo(0, 300)`, nil))
 	b := p.house.Browser(t)
 	b.Press(b.Get("/signin"), "Sign in", "email", portaltest.Email, "password", portaltest.Password)
 	b.Send(b.Get("/consents").Facet(recommendations, ""), "Allow") // in another browser
 	behind[0].State, behind[0].Online = hub.StateApplied, true
 	p.house.Devices.Set(behind...)
 
-	p.await(`!document.querySelector(".progress.waiting")`)
-	if !p.is(`document.activeElement === button && button.isConnected && window.scrollY === 300`) {
+	p.Await(`!document.querySelector(".progress.waiting")`)
+	if !p.Is(`document.activeElement === button && button.isConnected && window.scrollY === 300`) {
 		t.Error("the focus or the page has moved")
 	}
-	if p.is(`document.querySelector("#c-recommendations-use .state.on")`) {
+	if p.Is(`document.querySelector("#c-recommendations-use .state.on")`) {
 		t.Error("what holds the focus was put anew under the person's hand")
 	}
-	p.do(p.page.Run(`button.blur()`, nil))
-	p.await(`document.querySelector("#c-recommendations-use .state.on")`)
+	p.Must(p.Page.Run(`button.blur()`, nil))
+	p.Await(`document.querySelector("#c-recommendations-use .state.on")`)
 }
 
 // changes says again and again that something has changed: the browser opens its
 // stream in its own time.
-func (p *person) changes() (stop func()) {
+func (p *reader) changes() (stop func()) {
 	ended := make(chan struct{})
 	go func() {
 		tick := time.NewTicker(20 * time.Millisecond)
@@ -191,17 +144,17 @@ func (p *person) changes() (stop func()) {
 }
 
 // liveDevices: the page of devices tells as it happens that one is in step.
-func (p *person) liveDevices(t *testing.T) {
+func (p *reader) liveDevices(t *testing.T) {
 	p.T = t
 	behind := p.house.Devices.Get()
 	behind[0].State, behind[0].Online, behind[0].AppliedAt = hub.StateWaiting, false, time.Time{}
 	p.house.Devices.Set(behind...)
-	p.do(p.page.Open(p.url + "/devices"))
-	if p.is(`document.querySelector(".applied")`) {
+	p.Open(p.url + "/devices")
+	if p.Is(`document.querySelector(".applied")`) {
 		t.Fatal("the device is in step")
 	}
 	defer p.changes()()
 	behind[0].State, behind[0].Online, behind[0].AppliedAt = hub.StateApplied, true, time.Now()
 	p.house.Devices.Set(behind...)
-	p.await(`document.querySelector(".machine .applied")`)
+	p.Await(`document.querySelector(".machine .applied")`)
 }
