@@ -47,9 +47,9 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func open(t *testing.T) *house {
+func open(t *testing.T, mail bool) *house {
 	t.Helper()
-	h, err := newHouse(t.Context(), bin, one, false)
+	h, err := newHouse(t.Context(), bin, one, mail)
 	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -106,7 +106,7 @@ func (n *narrow) done() error { return nil }
 // answers side by side neither is larger, nearer or higher; and an owner gets
 // along by the keyboard alone, and without scripts.
 func TestPages(t *testing.T) {
-	h := open(t)
+	h := open(t, false)
 	for name, look := range map[string]browser.Look{"keyboard": {}, "no scripts": {NoScript: true}} {
 		t.Run(name, func(t *testing.T) {
 			p, err := one.Page(look)
