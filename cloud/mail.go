@@ -57,7 +57,8 @@ func (c *cloud) openMail() error {
 			return fmt.Errorf("mail: ca_file: no certificate in %s", m.CAFile)
 		}
 	}
-	c.mailer, err = mail.New(mail.Config{URL: m.URL, Password: mail.Secret(secret), From: m.From, Roots: roots, DB: c.db, Log: c.log})
+	c.mailer, err = mail.New(mail.Config{URL: m.URL, Password: mail.Secret(secret), From: m.From, Roots: roots,
+		Done: func(r mail.Result) { c.metrics.Letter(string(r)) }, Looked: c.metrics.Letters, DB: c.db, Log: c.log})
 	if err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}

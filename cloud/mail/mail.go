@@ -3,9 +3,10 @@
 // What it promises:
 //
 //   - A letter that was queued in a transaction that was committed is sent, or
-//     tried until its time is over; a mail server that is away loses nothing and
-//     keeps nobody waiting. It may be sent twice, under one Message-ID, if a cloud
-//     dies in between.
+//     tried until its time is over, whenever a cloud dies; a mail server that is
+//     away loses nothing and keeps nobody waiting. It may be sent twice, under one
+//     Message-ID, if a cloud dies between sending it and noting so. What is given
+//     up is logged and counted.
 //   - Several clouds of one database may send at once: each letter is taken by one.
 //   - Nothing goes to another machine without TLS, and a server's certificate is
 //     checked. No address and no text is logged.
@@ -53,9 +54,26 @@ type Config struct {
 	// Zero is 5 seconds.
 	Pause time.Duration
 
+	// Done is told what became of each letter, and Looked how many wait and since
+	// when the oldest does; zero: none waits. Nil: nobody counts.
+	Done   func(Result)
+	Looked func(waiting int, oldest time.Time)
+
 	DB  *accountdb.DB
 	Log *slog.Logger
 }
+
+// A Result is what became of a letter.
+type Result string
+
+// The results. All but the first are letters that nobody will read.
+const (
+	Sent    Result = "sent"
+	Refused Result = "refused"  // its mailbox will never take it
+	GivenUp Result = "given_up" // it could not be sent in time
+	Erased  Result = "erased"   // its account is no more
+	Broken  Result = "broken"   // it is no letter: a fault of ours
+)
 
 // A Secret prints as "redacted".
 type Secret string
@@ -79,6 +97,8 @@ type Mailer struct {
 	from   *netmail.Address
 	pause  time.Duration
 	wake   chan struct{}
+	done   func(Result)
+	looked func(int, time.Time)
 }
 
 // New checks the configuration. The server itself is asked when there is mail, so
@@ -106,7 +126,13 @@ func New(c Config) (*Mailer, error) {
 	if c.Pause == 0 {
 		c.Pause = 5 * time.Second
 	}
-	return &Mailer{db: c.DB, log: c.Log, client: client, from: from, pause: c.Pause, wake: make(chan struct{}, 1)}, nil
+	if c.Done == nil {
+		c.Done = func(Result) {}
+	}
+	if c.Looked == nil {
+		c.Looked = func(int, time.Time) {}
+	}
+	return &Mailer{db: c.DB, log: c.Log, client: client, from: from, pause: c.Pause, wake: make(chan struct{}, 1), done: c.Done, looked: c.Looked}, nil
 }
 
 func (c Config) options(u *url.URL) ([]smtp.Option, error) {
@@ -163,6 +189,7 @@ func (m *Mailer) Run(ctx context.Context) {
 	for {
 		for m.next(ctx) {
 		}
+		m.look(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -170,6 +197,36 @@ func (m *Mailer) Run(ctx context.Context) {
 		case <-m.wake:
 		}
 	}
+}
+
+// look gives up what is past its time and counts what waits.
+func (m *Mailer) look(ctx context.Context) {
+	var late int
+	var bag accountdb.Mailbag
+	err := m.db.Update(ctx, func(tx *accountdb.Tx) (err error) {
+		if late, err = tx.GiveUpMail(); err != nil {
+			return err
+		}
+		bag, err = tx.Mailbag()
+		return err
+	})
+	if err != nil {
+		if ctx.Err() == nil {
+			m.log.ErrorContext(ctx, "mail not counted", "err", err)
+		}
+		return
+	}
+	if late > 0 {
+		m.log.ErrorContext(ctx, "mail given up", "reason", "it could not be sent in time", "letters", late)
+	}
+	for range late {
+		m.done(GivenUp)
+	}
+	var oldest time.Time
+	if bag.Waiting > 0 {
+		oldest = bag.Oldest.Time()
+	}
+	m.looked(bag.Waiting, oldest)
 }
 
 // next sends one letter and reports whether to look for another.
@@ -189,9 +246,9 @@ func (m *Mailer) next(ctx context.Context) bool {
 		return false
 	}
 	// What was sent is noted even if the cloud is just being stopped.
-	verdict := m.send(ctx, q)
+	result := m.send(ctx, q)
 	err = m.db.Update(context.WithoutCancel(ctx), func(tx *accountdb.Tx) error {
-		if verdict == failed {
+		if result == failed {
 			return tx.MailFailed(q.ID, m.wait(q.Tries))
 		}
 		return tx.MailSent(q.ID)
@@ -199,7 +256,11 @@ func (m *Mailer) next(ctx context.Context) bool {
 	if err != nil {
 		m.log.ErrorContext(ctx, "mail not noted", "err", err)
 	}
-	return verdict != failed && err == nil
+	if result == failed || err != nil {
+		return false
+	}
+	m.done(result)
+	return true
 }
 
 // wait is how long to wait before the next try, not the same for all.
@@ -208,23 +269,17 @@ func (m *Mailer) wait(tries int) time.Duration {
 	return wait/2 + rand.N(wait/2)
 }
 
-// What may come of a try.
-type verdict int
+// failed is what a try comes to that is made again.
+const failed Result = ""
 
-const (
-	sent verdict = iota
-	failed
-	hopeless
-)
-
-func (m *Mailer) send(ctx context.Context, q accountdb.Queued) verdict {
+func (m *Mailer) send(ctx context.Context, q accountdb.Queued) Result {
 	if q.To == "" {
-		return hopeless // its account was erased
+		return Erased
 	}
 	letter, err := m.letter(q)
 	if err != nil {
 		m.log.ErrorContext(ctx, "mail given up", "reason", "the letter is none")
-		return hopeless
+		return Broken
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendLimit)
 	defer cancel()
@@ -232,7 +287,7 @@ func (m *Mailer) send(ctx context.Context, q accountdb.Queued) verdict {
 	refused, ok := errors.AsType[*smtp.SendError](err)
 	switch {
 	case err == nil || letter.IsDelivered(): // what fails after that is no matter
-		return sent
+		return Sent
 	case !ok: // it was not reached, or does not let us in
 		m.log.WarnContext(ctx, "mail server not reached", "tries", q.Tries+1, "err", err)
 		return failed
@@ -240,7 +295,7 @@ func (m *Mailer) send(ctx context.Context, q accountdb.Queued) verdict {
 	// The error's own text names the recipient.
 	m.log.WarnContext(ctx, "mail refused", "tries", q.Tries+1, "when", refused.Reason.String(), "code", refused.ErrorCode(), "status", refused.EnhancedStatusCode())
 	if code := refused.ErrorCode(); refused.Reason == smtp.ErrSMTPRcptTo && code >= 500 || refused.Reason == smtp.ErrSMTPDataClose && code >= 500 {
-		return hopeless // RFC 5321, Section 4.2.1: the same again does not help
+		return Refused // RFC 5321, Section 4.2.1: the same again does not help
 	}
 	return failed
 }

@@ -68,8 +68,14 @@ func (p *post) mailer(url string, change ...func(*mail.Config)) *mail.Mailer {
 
 func (p *post) letter(subject, text string) {
 	p.t.Helper()
+	p.letterFor(subject, text, time.Hour)
+}
+
+// letterFor is one that is given up after a time.
+func (p *post) letterFor(subject, text string, life time.Duration) {
+	p.t.Helper()
 	err := p.db.Update(p.t.Context(), func(tx *accountdb.Tx) error {
-		return tx.Post(p.account, accountdb.Letter{To: to, Subject: subject, Text: text}, time.Hour)
+		return tx.Post(p.account, accountdb.Letter{To: to, Subject: subject, Text: text}, life)
 	})
 	if err != nil {
 		p.t.Fatal(err)
@@ -80,12 +86,12 @@ func (p *post) letter(subject, text string) {
 func (p *post) empty() {
 	p.t.Helper()
 	for {
-		var n int
-		err := p.db.View(p.t.Context(), func(tx *accountdb.Tx) (err error) { n, err = tx.MailWaiting(); return err })
+		var bag accountdb.Mailbag
+		err := p.db.View(p.t.Context(), func(tx *accountdb.Tx) (err error) { bag, err = tx.Mailbag(); return err })
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		if n == 0 {
+		if bag.Waiting == 0 {
 			return
 		}
 		time.Sleep(time.Millisecond)
@@ -159,6 +165,46 @@ func TestRefusals(t *testing.T) {
 	p.empty()
 	if log := p.log(); !strings.Contains(log, "code=550") || !strings.Contains(log, "code=451") || strings.Contains(log, "ada@") {
 		t.Errorf("logged: %s", log)
+	}
+}
+
+// What became of every letter is counted; one that could not be sent in time is
+// given up with a line in the log.
+func TestResultsAreCounted(t *testing.T) {
+	s, p := mailtest.Start(t), newPost(t)
+	results := make(chan mail.Result, 10)
+	looks := make(chan int, 1000)
+	p.letter("s", "sent")
+	m := p.mailer(s.URL(), func(c *mail.Config) {
+		c.Done = func(r mail.Result) { results <- r }
+		c.Looked = func(n int, oldest time.Time) {
+			if (n > 0) != !oldest.IsZero() {
+				t.Errorf("%d wait, the oldest since %s", n, oldest)
+			}
+			looks <- n
+		}
+	})
+	if r := <-results; r != mail.Sent {
+		t.Errorf("sent: %s", r)
+	}
+	s.Refuse("550 5.1.1 no such mailbox")
+	p.letter("s", "refused")
+	m.Wake()
+	if r := <-results; r != mail.Refused {
+		t.Errorf("refused: %s", r)
+	}
+	s.Refuse("451 4.7.1 later, please")
+	p.letterFor("s", "late", 300*time.Millisecond)
+	m.Wake()
+	if r := <-results; r != mail.GivenUp {
+		t.Errorf("late: %s", r)
+	}
+	some := false
+	for n := 1; n > 0 || !some; some = some || n > 0 {
+		n = <-looks
+	}
+	if !strings.Contains(p.log(), `msg="mail given up" reason="it could not be sent in time" letters=1`) {
+		t.Errorf("logged: %s", p.log())
 	}
 }
 

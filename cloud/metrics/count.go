@@ -35,6 +35,15 @@ const (
 	Recover   = "recover" // the question what the device holds
 )
 
+// What becomes of a letter to an owner.
+const (
+	Sent           = "sent"
+	MailboxRefused = "refused"
+	GivenUp        = "given_up" // it could not be sent in time
+	Erased         = "erased"   // its account was, before it was sent
+	Broken         = "broken"   // a fault of the cloud itself
+)
+
 var (
 	answers    = []string{Statement, Renewal, Closed, Recover}
 	rejections = []cardea.Rejected{
@@ -43,6 +52,7 @@ var (
 	}
 	reasons = []string{Malformed, Signature, Clock, Unknown, Fault}
 	grants  = []string{Started, Approved, Denied, Redeemed}
+	letters = []string{Sent, MailboxRefused, GivenUp, Erased, Broken}
 )
 
 // Applied counts a change that a device has proved to have applied.
@@ -70,11 +80,28 @@ func (m *Metrics) Paired(after time.Duration) { m.paired.Observe(after.Seconds()
 
 // Swept notes how many links are behind, and how many have lapsed by class.
 func (m *Metrics) Swept(at time.Time, behind int, lapsed map[cardea.Class]int) {
-	m.swept.Set(float64(at.UnixMilli()) / 1000)
+	m.swept.Set(seconds(at))
 	m.behind.Set(float64(behind))
 	for class, n := range lapsed {
 		m.lapsed.WithLabelValues(string(class)).Set(float64(n))
 	}
+}
+
+// Letter counts a letter that needs no more work.
+func (m *Metrics) Letter(result string) { m.letters.WithLabelValues(result).Inc() }
+
+// Letters notes how many letters wait, and since when the oldest does; zero: none.
+func (m *Metrics) Letters(waiting int, oldest time.Time) {
+	m.waiting.Set(float64(waiting))
+	m.oldest.Set(seconds(oldest))
+}
+
+// seconds is an instant as Prometheus has it; 0 for none.
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
 }
 
 // HTTP counts the requests that next answers, by the pattern of their route: a

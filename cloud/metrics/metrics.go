@@ -35,6 +35,9 @@ type Metrics struct {
 	lapsed    *prometheus.GaugeVec
 	behind    prometheus.Gauge
 	swept     prometheus.Gauge
+	letters   *prometheus.CounterVec
+	waiting   prometheus.Gauge
+	oldest    prometheus.Gauge
 	requests  *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
 	inFlight  prometheus.Gauge
@@ -56,13 +59,16 @@ func New() *Metrics {
 		lapsed:    gauges("cardea_links_lapsed", "Links not heard of for longer than a yes of the class counts without the cloud: every yes of the class is a no there.", "class"),
 		behind:    gauge("cardea_links_behind", "Links whose device has not proved to hold the newest statement, connected or not."),
 		swept:     gauge("cardea_last_sweep_timestamp_seconds", "When links that are behind or have lapsed were looked for last."),
+		letters:   counter("cardea_letters_total", "Letters to owners that need no more work: sent, or why nobody will read them.", "result"),
+		waiting:   gauge("cardea_letters_waiting", "Letters that are to be sent."),
+		oldest:    gauge("cardea_letters_oldest_timestamp_seconds", "When the oldest of the letters that wait was posted; 0: none waits."),
 		requests:  counter("cardea_http_requests_total", "Requests, by route and status.", "method", "route", "code"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "cardea_http_request_seconds",
 			Help: "How long requests took. Polls of a pairing and of the changes are held on purpose.", Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 20}}, []string{"route"}),
 		inFlight: gauge("cardea_http_requests_in_flight", "Requests that are being answered."),
 	}
 	m.registry.MustRegister(m.applied, m.answers, m.refused, m.rejected, m.decisions, m.grants, m.paired, m.lapsed, m.behind, m.swept,
-		m.requests, m.seconds, m.inFlight, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
+		m.letters, m.waiting, m.oldest, m.requests, m.seconds, m.inFlight, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	m.zero()
 	return m
 }
@@ -74,6 +80,9 @@ func (m *Metrics) zero() {
 	}
 	for _, event := range grants {
 		m.grants.WithLabelValues(event)
+	}
+	for _, result := range letters {
+		m.letters.WithLabelValues(result)
 	}
 	for _, with := range answers {
 		m.answers.WithLabelValues(with)

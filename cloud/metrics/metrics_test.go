@@ -37,7 +37,8 @@ func TestZeroes(t *testing.T) {
 	wants(t, scrape(t, metrics.New()),
 		`cardea_change_applied_seconds_count 0`, `cardea_pairing_seconds_count 0`,
 		`cardea_grants_total{event="started"} 0`, `cardea_grants_total{event="redeemed"} 0`,
-		`cardea_reports_refused_total{reason="signature"} 0`, `cardea_links_lapsed{class="A"} 0`, `cardea_links_behind 0`)
+		`cardea_reports_refused_total{reason="signature"} 0`, `cardea_links_lapsed{class="A"} 0`, `cardea_links_behind 0`,
+		`cardea_letters_total{result="sent"} 0`, `cardea_letters_total{result="given_up"} 0`, `cardea_letters_waiting 0`, `cardea_letters_oldest_timestamp_seconds 0`)
 }
 
 func TestCounts(t *testing.T) {
@@ -52,7 +53,10 @@ func TestCounts(t *testing.T) {
 	m.Grant(metrics.Denied)
 	m.Paired(12 * time.Second)
 	m.Swept(time.Unix(1_800_000_000, 0), 3, map[cardea.Class]int{cardea.ClassB: 2})
+	m.Letter(metrics.GivenUp)
+	m.Letters(2, time.Unix(1_800_000_000, 0))
 	wants(t, scrape(t, m),
+		`cardea_letters_total{result="given_up"} 1`, `cardea_letters_waiting 2`, `cardea_letters_oldest_timestamp_seconds 1.8e+09`,
 		`cardea_change_applied_seconds_bucket{le="0.05"} 1`, `cardea_change_applied_seconds_bucket{le="60"} 2`,
 		`cardea_reports_answered_total{with="renewal"} 1`, `cardea_reports_refused_total{reason="clock"} 1`,
 		`cardea_entries_rejected_total{reason="conflict"} 1`, `cardea_decisions_total{reason="withdrawn",verdict="deny"} 1`,

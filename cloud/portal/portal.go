@@ -140,7 +140,7 @@ func New(c Config) (*Portal, error) {
 
 		Preferences: preferences.New(d, c.Ledger, c.Devices),
 	}
-	p.Pairs.Told = p.Entry.Paired
+	p.Pairs.Tells, p.Pairs.Sent = p.Entry.Pairing, c.Mail
 	p.handler, err = p.routes(u.Scheme + "://" + u.Host)
 	return p, err
 }

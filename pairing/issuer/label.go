@@ -64,10 +64,9 @@ type LabelRequest struct {
 	Request // without Code and Choices: there is no screen to compare
 
 	// Presses is how often the button must be pressed, once the same account has
-	// said yes; 0 before, and when it was Done. Grant is what that yes made.
+	// said yes; 0 before, and when it was Done.
 	Presses int
 	Done    bool
-	Grant   pairing.GrantID
 }
 
 // LookupLabel finds the device that asks under a label. It changes nothing. The
@@ -81,18 +80,18 @@ func (i *Issuer) LookupLabel(ctx context.Context, account cardea.AccountID, labe
 	case err != nil:
 		return LabelRequest{}, fmt.Errorf("look up label: %w", err)
 	case g.State == pairing.GrantActive && g.Account == account:
-		return LabelRequest{Done: true, Grant: g.ID}, nil
+		return LabelRequest{Request: Request{Grant: g.ID}, Done: true}, nil
 	case g.State != pairing.GrantPending && (g.State != pairing.GrantApproved || g.Account != account):
 		return LabelRequest{}, ErrUsed
 	case !time.Now().Before(g.Expires.Time()):
 		return LabelRequest{}, ErrAsleep
 	}
 	asks := LabelRequest{Request: Request{
-		Client: g.Client, Device: g.Device, Scope: g.Scope, Requested: g.Requested.Time(), Expires: g.Expires.Time(),
+		Grant: g.ID, Client: g.Client, Device: g.Device, Scope: g.Scope, Requested: g.Requested.Time(), Expires: g.Expires.Time(),
 		SameNetwork: from.IsValid() && g.Network == i.keyed("network", network(from).String()),
 	}}
 	if g.State == pairing.GrantApproved {
-		asks.Presses, asks.Grant = g.Presses, g.ID
+		asks.Presses = g.Presses
 	}
 	return asks, nil
 }

@@ -30,6 +30,7 @@ var (
 // A Request is a device that asks, as its owner should see it before answering
 // (RFC 8628, Section 5.4). What the device says of itself is not verified.
 type Request struct {
+	Grant       pairing.GrantID  // what a yes will make of it
 	Code        pairing.UserCode // to be compared with the device's screen
 	Client      string
 	Device      pairing.Device
@@ -62,7 +63,7 @@ func (i *Issuer) Lookup(ctx context.Context, account cardea.AccountID, code pair
 		return Request{}, ErrExpired
 	}
 	return Request{
-		Code: code, Client: g.Client, Device: g.Device, Scope: g.Scope,
+		Grant: g.ID, Code: code, Client: g.Client, Device: g.Device, Scope: g.Scope,
 		Requested: g.Requested.Time(), Expires: g.Expires.Time(),
 		SameNetwork: from.IsValid() && g.Network == i.keyed("network", network(from).String()),
 		Choices:     i.choices(code),

@@ -234,6 +234,11 @@ func (tx *Tx) putGrant(before, g pairing.Grant, note pairing.Note) error {
 			return err
 		}
 	}
+	if g.State != before.State && g.State == pairing.GrantApproved {
+		if err := tx.Approved(g.Account, g.ID); err != nil {
+			return fmt.Errorf("tell of grant: %w", err)
+		}
+	}
 	if g.Successor != before.Successor {
 		if err := tx.putRefreshToken(g); err != nil {
 			return fmt.Errorf("store refresh token: %w", err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/store/accountdb"
 	"github.com/cardea-id/cardea/store/accountdb/accountdbtest"
 )
@@ -177,6 +178,60 @@ func TestLetterIsTriedAgainAndGivenUp(t *testing.T) {
 	})
 }
 
+// A letter about a yes goes with the yes, of that account to that grant, whenever
+// the database is opened again; one without a yes never goes, and does not count
+// as given up.
+func TestLetterWaitsForTheYes(t *testing.T) {
+	accountdbtest.Timed(t, func(t *testing.T, pass func(string, time.Duration)) {
+		db, path := openLogins(t)
+		account, other := lite(t, db, testEmail), lite(t, db, "bob@example.com")
+		letter := func(to, text string) accountdb.Letter { return accountdb.Letter{To: to, Text: text} }
+		update(t, db, func(tx *accountdb.Tx) error {
+			return errors.Join(
+				tx.PostOnceApproved(account, "g", letter(testEmail, "older"), time.Hour),
+				tx.PostOnceApproved(account, "g", letter(testEmail, "newer"), time.Hour),
+				tx.PostOnceApproved(account, "h", letter(testEmail, "never"), time.Hour),
+				tx.PostOnceApproved(other, "g", letter("bob@example.com", "not his"), time.Hour),
+			)
+		})
+		if err := db.Update(t.Context(), func(tx *accountdb.Tx) error {
+			return tx.PostOnceApproved(account, "", letter(testEmail, ""), time.Hour)
+		}); err == nil {
+			t.Error("about no grant")
+		}
+		waiting := func(want int) {
+			t.Helper()
+			update(t, db, func(tx *accountdb.Tx) error {
+				bag, err := tx.Mailbag()
+				if bag.Waiting != want || (bag.Oldest != 0) != (want > 0) {
+					t.Errorf("%+v wait, want %d", bag, want)
+				}
+				return err
+			})
+		}
+		waiting(0)
+		update(t, db, func(tx *accountdb.Tx) error { return tx.Approved(account, "g") })
+		waiting(1)
+		update(t, db, func(tx *accountdb.Tx) error {
+			q, err := tx.ClaimMail(time.Minute)
+			if err != nil || q.Text != "newer" {
+				t.Errorf("claimed %+v, %v", q.Letter, err)
+			}
+			return tx.MailSent(q.ID)
+		})
+		update(t, db, func(tx *accountdb.Tx) error { return tx.Post(account, letter(testEmail, "late"), time.Hour) })
+		pass(path, time.Hour)
+		update(t, db, func(tx *accountdb.Tx) error {
+			if n, err := tx.GiveUpMail(); err != nil || n != 1 {
+				t.Errorf("%d given up, %v", n, err)
+			}
+			return nil
+		})
+		update(t, db, func(tx *accountdb.Tx) error { return tx.Approved(account, "h") })
+		waiting(0)
+	})
+}
+
 func TestUndoIsSpentOnce(t *testing.T) {
 	accountdbtest.Timed(t, func(t *testing.T, pass func(string, time.Duration)) {
 		db, path := openLogins(t)
@@ -210,5 +265,32 @@ func TestUndoIsSpentOnce(t *testing.T) {
 		if err := spend("b"); !errors.Is(err, accountdb.ErrNotFound) {
 			t.Errorf("too old: %v", err)
 		}
+	})
+}
+
+// The transaction that takes a yes lets its letter go; a no does not.
+func TestGrantLetsItsLetterGo(t *testing.T) {
+	db, _ := openLogins(t)
+	account := lite(t, db, testEmail)
+	yes, no := startGrant(t, db.Grants()), startGrant(t, db.Grants())
+	update(t, db, func(tx *accountdb.Tx) error {
+		return errors.Join(
+			tx.PostOnceApproved(account, yes.ID, accountdb.Letter{To: testEmail, Text: "yes"}, time.Hour),
+			tx.PostOnceApproved(account, no.ID, accountdb.Letter{To: testEmail, Text: "no"}, time.Hour),
+		)
+	})
+	change(t, db.Grants(), pairing.GrantKey{ID: yes.ID}, account, approve)
+	change(t, db.Grants(), pairing.GrantKey{ID: no.ID}, account, func(now cardea.Millis, g *pairing.Grant, _ pairing.Owner) (pairing.Note, error) {
+		return g.Deny(now)
+	})
+	update(t, db, func(tx *accountdb.Tx) error {
+		q, err := tx.ClaimMail(time.Minute)
+		if err != nil || q.Text != "yes" {
+			t.Errorf("claimed %+v, %v", q.Letter, err)
+		}
+		if _, err := tx.ClaimMail(time.Minute); !errors.Is(err, accountdb.ErrNotFound) {
+			t.Errorf("another: %v", err)
+		}
+		return nil
 	})
 }

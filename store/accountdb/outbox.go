@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/pairing"
 )
 
 // A Letter is a mail to an owner.
@@ -29,6 +30,23 @@ const letterLabel = "letter"
 // Post queues a letter: it is sent if the transaction is committed, and given up
 // if that did not succeed for so long.
 func (tx *Tx) Post(account cardea.AccountID, l Letter, life time.Duration) error {
+	return tx.post(account, "", l, life)
+}
+
+// PostOnceApproved queues a letter that is sent once the account has said yes to
+// a grant: by the very transaction that takes the yes, so that no cloud can die
+// between the two. The newest letter of an account about a grant counts.
+func (tx *Tx) PostOnceApproved(account cardea.AccountID, grant pairing.GrantID, l Letter, life time.Duration) error {
+	if grant == "" {
+		return pairing.ErrNoGrant
+	}
+	if err := tx.exec(`DELETE FROM mail WHERE awaits = ? AND account = ?`, grant, account[:]); err != nil {
+		return err
+	}
+	return tx.post(account, grant, l, life)
+}
+
+func (tx *Tx) post(account cardea.AccountID, awaits pairing.GrantID, l Letter, life time.Duration) error {
 	plain, err := json.Marshal(l)
 	if err != nil {
 		return err
@@ -38,17 +56,19 @@ func (tx *Tx) Post(account cardea.AccountID, l Letter, life time.Duration) error
 		return fmt.Errorf("post: %w", err)
 	}
 	id := cardea.NewID[cardea.ID[Letter]]()
-	return tx.exec(`INSERT INTO mail (id, account, sealed, due, ends) VALUES (?, ?, ?, ?, ?)`,
-		id[:], account[:], sealed, tx.Millis(), tx.Millis().Add(life))
+	return tx.exec(`INSERT INTO mail (id, account, sealed, due, ends, awaits, posted) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		id[:], account[:], sealed, tx.Millis(), tx.Millis().Add(life), awaits, tx.Millis())
+}
+
+// Approved lets the letters go that tell an account of its yes to a grant. It is
+// part of every transaction that takes one.
+func (tx *Tx) Approved(account cardea.AccountID, grant pairing.GrantID) error {
+	return tx.exec(`UPDATE mail SET awaits = '', due = ?, posted = ? WHERE awaits = ? AND account = ?`, tx.Millis(), tx.Millis(), grant, account[:])
 }
 
 // ClaimMail takes a letter that is due, for as long as given: nobody else gets it
 // meanwhile, and somebody will if nothing is heard of it. ErrNotFound if none is.
-// Letters that are past their time are thrown away.
 func (tx *Tx) ClaimMail(hold time.Duration) (q Queued, err error) {
-	if err := tx.exec(`DELETE FROM mail WHERE ends <= ?`, tx.Millis()); err != nil {
-		return q, err
-	}
 	type row struct {
 		Queued
 		account cardea.AccountID
@@ -58,7 +78,7 @@ func (tx *Tx) ClaimMail(hold time.Duration) (q Queued, err error) {
 	r, err := one(tx, func(s scanner) (r row, err error) {
 		err = s.Scan(id(&r.ID), id(&r.account), &r.sealed, &r.due, &r.Tries)
 		return r, err
-	}, `SELECT id, account, sealed, due, tries FROM mail WHERE due <= ? ORDER BY due, id LIMIT 1`, tx.Millis())
+	}, `SELECT id, account, sealed, due, tries FROM mail WHERE due <= ? AND ends > ? AND awaits = '' ORDER BY due, id LIMIT 1`, tx.Millis(), tx.Millis())
 	if err != nil {
 		return q, err
 	}
@@ -90,8 +110,26 @@ func (tx *Tx) MailFailed(id cardea.ID[Letter], pause time.Duration) error {
 	return tx.exec(`UPDATE mail SET due = ? WHERE id = ?`, tx.Millis().Add(pause), id[:])
 }
 
-// MailWaiting counts the letters that wait.
-func (tx *Tx) MailWaiting() (n int, err error) {
-	err = tx.row(`SELECT COUNT(*) FROM mail WHERE ends > ?`, tx.Millis()).Scan(&n)
-	return n, err
+// GiveUpMail throws away the letters that are past their time and that nobody is
+// sending, and says how many that were. Letters that told of a yes which was never
+// given go with them and do not count.
+func (tx *Tx) GiveUpMail() (n int, err error) {
+	const late = ` FROM mail WHERE ends <= ? AND due <= ?`
+	err = tx.row(`SELECT COUNT(CASE WHEN awaits = '' THEN 1 END)`+late, tx.Millis(), tx.Millis()).Scan(&n)
+	if err != nil {
+		return 0, err
+	}
+	return n, tx.exec(`DELETE`+late, tx.Millis(), tx.Millis())
+}
+
+// A Mailbag is the letters that are to be sent and were not yet.
+type Mailbag struct {
+	Waiting int
+	Oldest  cardea.Millis // when the oldest was posted; 0 if none waits
+}
+
+// Mailbag counts them.
+func (tx *Tx) Mailbag() (b Mailbag, err error) {
+	err = tx.row(`SELECT COUNT(*), COALESCE(MIN(posted), 0) FROM mail WHERE ends > ? AND awaits = ''`, tx.Millis()).Scan(&b.Waiting, &b.Oldest)
+	return b, err
 }

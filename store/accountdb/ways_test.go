@@ -196,8 +196,9 @@ func TestForgetSignIns(t *testing.T) {
 	}
 	update(t, db, func(tx *accountdb.Tx) error {
 		w, err := tx.WaysOf(account)
-		if n, _ := tx.MailWaiting(); n != 0 || w != (accountdb.Ways{}) {
-			t.Errorf("%d letters, ways %+v", n, w)
+		b, _ := tx.Mailbag()
+		if b.Waiting != 0 || w != (accountdb.Ways{}) {
+			t.Errorf("%d letters, ways %+v", b.Waiting, w)
 		}
 		if _, err := tx.FindUndo(hashOf("undo")); !errors.Is(err, accountdb.ErrNotFound) {
 			t.Errorf("undo: %v", err)

@@ -30,6 +30,11 @@ type notice struct {
 // tell posts a notice within the transaction of what it tells. An account without
 // an address hears nothing.
 func (p *Room) tell(tx *accountdb.Tx, v desk.Visit, account cardea.AccountID, n notice) error {
+	return p.write(tx, v, account, n, func(l accountdb.Letter) error { return tx.Post(account, l, noticeLife) })
+}
+
+// write makes the letter of a notice and has it posted, if there is where to.
+func (p *Room) write(tx *accountdb.Tx, v desk.Visit, account cardea.AccountID, n notice, post func(accountdb.Letter) error) error {
 	if p.Mail == nil {
 		return nil
 	}
@@ -49,7 +54,7 @@ func (p *Room) tell(tx *accountdb.Tx, v desk.Visit, account cardea.AccountID, n 
 		}
 		text = append(text, v.Language.Text("mail.undo", "Until", v.Language.Day(tx.Now.Add(undoLife))), link)
 	}
-	return tx.Post(account, p.letter(v, to, v.Language.Text(n.Key+".title", args...), text), noticeLife)
+	return post(p.letter(v, to, v.Language.Text(n.Key+".title", args...), text))
 }
 
 // letter has a paragraph for each text and says whose it is.

@@ -22,9 +22,15 @@ import (
 // openMail is a portal that sends its mail to a real server.
 func openMail(t *testing.T, change ...func(*portal.Config)) (*portaltest.House, *mailtest.Server) {
 	t.Helper()
+	return openMailIn(t, t.TempDir(), accountdb.NewKey(), change...)
+}
+
+// openMailIn is one over the database in a folder.
+func openMailIn(t *testing.T, dir string, key accountdb.Key, change ...func(*portal.Config)) (*portaltest.House, *mailtest.Server) {
+	t.Helper()
 	post := mailtest.Start(t)
 	var mailer *mail.Mailer
-	h := portaltest.Open(t, append(change, func(c *portal.Config) { c.Mail = func() { mailer.Wake() } })...)
+	h := portaltest.OpenIn(t, dir, key, append(change, func(c *portal.Config) { c.Mail = func() { mailer.Wake() } })...)
 	mailer, err := mail.New(mail.Config{URL: post.URL(), From: "Hearth <hello@hearth.example>", DB: h.DB, Pause: 10 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)

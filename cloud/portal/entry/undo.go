@@ -133,10 +133,11 @@ func (p *Room) unpair(ctx context.Context, account cardea.AccountID, grant pairi
 	return err
 }
 
-// Paired tells the owner that something was let in, with a link that puts it out
-// again.
-func (p *Room) Paired(ctx context.Context, v desk.Visit, grant pairing.GrantID, name string) error {
-	return p.sent(p.Accounts.Update(ctx, func(tx *accountdb.Tx) error {
-		return p.tell(tx, v, v.Account, notice{Key: "mail.paired", Args: []any{"Name", name}, Undo: undoGrant, Ref: []byte(grant)})
-	}))
+// Pairing posts the letter that tells the owner of something they are about to let
+// in, with a link that puts it out again. It goes if they say yes.
+func (p *Room) Pairing(ctx context.Context, v desk.Visit, grant pairing.GrantID, name string) error {
+	n := notice{Key: "mail.paired", Args: []any{"Name", name}, Undo: undoGrant, Ref: []byte(grant)}
+	return p.Accounts.Update(ctx, func(tx *accountdb.Tx) error {
+		return p.write(tx, v, v.Account, n, func(l accountdb.Letter) error { return tx.PostOnceApproved(v.Account, grant, l, noticeLife) })
+	})
 }

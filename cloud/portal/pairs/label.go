@@ -108,10 +108,13 @@ func (p *Room) postLabel(w http.ResponseWriter, r *http.Request, v desk.Visit) e
 		if err := p.Sure(v, desk.Pairing, labelLink(string(label))); err != nil {
 			return err
 		}
+		if err := p.tells(r, v, asks.Grant, name); err != nil {
+			return err
+		}
 		if err := p.labels.ApproveLabel(r.Context(), v.Account, label, name); err != nil {
 			return labelProblem(err)
 		}
-		p.tellLabel(r, v, name)
+		p.told()
 		http.Redirect(w, r, labelLink(string(label)), http.StatusSeeOther)
 		return nil
 	case "decline":

@@ -97,7 +97,7 @@ func TestLabelPages(t *testing.T) {
 	if strings.Contains(s.Text, "three") || s.Status != http.StatusConflict {
 		t.Errorf("a stranger is told: %d %s", s.Status, s.Text)
 	}
-	labels.asks = issuer.LabelRequest{Done: true, Grant: "the-grant"}
+	labels.asks = issuer.LabelRequest{Request: issuer.Request{Grant: "the-grant"}, Done: true}
 	joined := portaltest.HubDevice("Hall")
 	joined.Grant = "the-grant"
 	h.Link(t, account, joined)

@@ -153,11 +153,14 @@ func (p *Room) approve(w http.ResponseWriter, r *http.Request, v desk.Visit, cod
 	if err := p.Sure(v, desk.Pairing, pairLink(code)); err != nil {
 		return err
 	}
+	if err := p.tells(r, v, asks.Grant, name); err != nil {
+		return err
+	}
 	grant, err := p.codes.Approve(r.Context(), v.Account, code, name)
 	if err != nil {
 		return codeProblem(err, "")
 	}
-	p.tell(r, v, grant, name)
+	p.told()
 	http.Redirect(w, r, "/pair/approved?"+url.Values{"grant": {string(grant)}}.Encode(), http.StatusSeeOther)
 	return nil
 }

@@ -10,6 +10,7 @@ package pairs
 import (
 	"context"
 	"embed"
+	"fmt"
 	"net/http"
 	"net/netip"
 
@@ -43,38 +44,34 @@ type Room struct {
 	*desk.Desk
 	Pages *desk.Pages
 
-	// Told is told what an owner has let in. Nil: nobody is.
-	Told func(ctx context.Context, v desk.Visit, grant pairing.GrantID, name string) error
+	// Tells makes what tells an owner of what they are about to let in: a letter that
+	// goes if they do, by the same transaction. Sent is called when they have. Nil:
+	// nobody is told.
+	Tells func(ctx context.Context, v desk.Visit, grant pairing.GrantID, name string) error
+	Sent  func()
 
 	codes   Codes
 	labels  Labels
 	devices desk.Devices
 }
 
-// tell tells of what was let in. It is in, whether or not that can be told.
-func (p *Room) tell(r *http.Request, v desk.Visit, grant pairing.GrantID, name string) {
-	if p.Told == nil {
-		return
+// tells has the owner told of a grant once it is theirs. Without that nothing is
+// let in: it is how they hear of what somebody else did in their name.
+func (p *Room) tells(r *http.Request, v desk.Visit, grant pairing.GrantID, name string) error {
+	if p.Tells == nil {
+		return nil
 	}
-	if err := p.Told(r.Context(), v, grant, name); err != nil {
-		p.Log.ErrorContext(r.Context(), "owner not told of a pairing", "err", err)
+	if err := p.Tells(r.Context(), v, grant, name); err != nil {
+		return fmt.Errorf("letter of a pairing: %w", err)
 	}
+	return nil
 }
 
-// tellLabel is the same for the one that was let in last.
-func (p *Room) tellLabel(r *http.Request, v desk.Visit, name string) {
-	all, err := p.codes.Grants(r.Context(), v.Account)
-	if err != nil {
-		p.Log.ErrorContext(r.Context(), "owner not told of a pairing", "err", err)
-		return
+// told has letters looked for.
+func (p *Room) told() {
+	if p.Sent != nil {
+		p.Sent()
 	}
-	var last issuer.Grant
-	for _, g := range all {
-		if g.Approved.After(last.Approved) {
-			last = g
-		}
-	}
-	p.tell(r, v, last.ID, name)
 }
 
 // New makes the room.

@@ -48,7 +48,13 @@ type House struct {
 // Open makes a house with the tests' catalogue.
 func Open(t testing.TB, change ...func(*portal.Config)) *House {
 	t.Helper()
-	db, err := accountdb.Open(context.Background(), filepath.Join(t.TempDir(), "cloud.db"), accountdb.NewKey())
+	return OpenIn(t, t.TempDir(), accountdb.NewKey(), change...)
+}
+
+// OpenIn makes it over the database in a folder, which outlives it.
+func OpenIn(t testing.TB, dir string, key accountdb.Key, change ...func(*portal.Config)) *House {
+	t.Helper()
+	db, err := accountdb.Open(context.Background(), filepath.Join(dir, "cloud.db"), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +65,7 @@ func Open(t testing.TB, change ...func(*portal.Config)) *House {
 	}
 	h := &House{
 		DB: db, Ledger: &ledger.Ledger{DB: db, Catalogue: catalogue.New(cat)},
-		Devices: &Hub{DB: db}, Pairings: &Issuer{Answers: map[pairing.UserCode]string{}},
+		Devices: &Hub{DB: db}, Pairings: &Issuer{DB: db, Answers: map[pairing.UserCode]string{}},
 	}
 	c := portal.Config{
 		Issuer: "http://cardea.test", Brand: brand.Config{Name: "Hearth"},

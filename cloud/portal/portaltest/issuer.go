@@ -10,10 +10,13 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/pairing/issuer"
+	"github.com/cardea-id/cardea/store/accountdb"
 )
 
-// An Issuer is one with one pending request.
+// An Issuer is one with one pending request. With a DB it lets the letters go that
+// tell of a yes, as the one does that keeps its grants there.
 type Issuer struct {
+	DB      *accountdb.DB
 	Mu      sync.Mutex
 	Code    pairing.UserCode
 	Asks    issuer.Request
@@ -54,13 +57,20 @@ func (f *Issuer) Lookup(_ context.Context, _ cardea.AccountID, code pairing.User
 		return issuer.Request{}, issuer.ErrUsed
 	}
 	asks := f.Asks
-	asks.Code, asks.Choices = code, []pairing.UserCode{"BBBB-CCCC", code, "WWWW-ZZZZ"}
+	asks.Grant, asks.Code, asks.Choices = TheGrant, code, []pairing.UserCode{"BBBB-CCCC", code, "WWWW-ZZZZ"}
 	return asks, nil
 }
 
+// TheGrant is what a yes makes.
+const TheGrant = pairing.GrantID("the-grant")
+
 // Approve notes the answer.
-func (f *Issuer) Approve(_ context.Context, _ cardea.AccountID, code pairing.UserCode, name string) (pairing.GrantID, error) {
-	return "the-grant", f.answer(code, "approved "+name)
+func (f *Issuer) Approve(ctx context.Context, account cardea.AccountID, code pairing.UserCode, name string) (pairing.GrantID, error) {
+	err := f.answer(code, "approved "+name)
+	if err == nil && f.DB != nil {
+		err = f.DB.Update(ctx, func(tx *accountdb.Tx) error { return tx.Approved(account, TheGrant) })
+	}
+	return TheGrant, err
 }
 
 // Deny notes the answer.
