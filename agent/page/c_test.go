@@ -26,15 +26,21 @@ type program struct {
 	out *bufio.Scanner
 }
 
-func startProgram(t testing.TB, w *world) *program {
+// buildC builds a program of testdata with the C client.
+func buildC(t testing.TB, name string) (path string) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "ask")
+	path = filepath.Join(t.TempDir(), name)
 	build := exec.Command("gcc", "-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror", "-I"+client,
-		"-o", path, "testdata/ask.c", client+"/cardea.c")
+		"-o", path, "testdata/"+name+".c", client+"/cardea.c")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the C client (it needs gcc): %v\n%s", err, out)
 	}
-	cmd := exec.Command(path)
+	return path
+}
+
+func startProgram(t testing.TB, w *world) *program {
+	t.Helper()
+	cmd := exec.Command(buildC(t, "ask"))
 	cmd.ExtraFiles = []*os.File{w.file()}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

@@ -32,7 +32,7 @@ func allowing(b *testing.B) *stage.Agent {
 }
 
 // BenchmarkPage is what a program in C pays for an answer from its page, beside
-// what it pays for the clock in it.
+// what it pays for the clocks in it.
 func BenchmarkPage(b *testing.B) {
 	module, err := stage.Module()
 	must(b, err)

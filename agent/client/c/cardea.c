@@ -16,21 +16,19 @@
 /* The page, as agent/page/layout.go has it: 32-bit words, an image in force and
  * one that is being written. */
 enum {
-	PAGE_BYTES = 4096,
-	MAGIC = 0x31445243,
+	PAGE_BYTES = 4096, MAGIC = 0x31445243,
 	OWNER = 0x3fffffff, /* the agent's thread: FUTEX_TID_MASK */
 	W_MAGIC = 0, W_SEQUENCE = 1, W_BEAT = 2, W_SEED = 3, W_OWNER = 5, W_IMAGES = 16,
 	IMAGE_WORDS = (PAGE_BYTES / 4 - W_IMAGES) / 2,
 	I_FLAGS = 2, I_COUNT = 3, I_BAR = 4, I_ENTRIES = 8,
 	ENTRY_WORDS = 4, E_HASH = 0, E_UNTIL = 2, E_ANSWERS = 3,
 	CAPACITY = (IMAGE_WORDS - I_ENTRIES) / ENTRY_WORDS,
-	FLAG_OVERFLOW = 1 << 2,
-	REASONS = 8,
+	FLAG_OVERFLOW = 1 << 2, REASONS = 8,
 	ALIVE = 10, /* seconds that a yes outlives the agent's last heartbeat */
-	TRIES = 8,
-	WAIT = 2 /* seconds for the socket */
+	TRIES = 8, WAIT = 2 /* seconds for the socket */
 };
 #define ANSWER_ASK (UINT32_C(1) << 31)
+#define SECOND UINT64_C(1000000000)
 
 static const char *const reasons[] = {
 	"", "granted", "not_asked", "refused", "withdrawn", "expired", "notice", "conflict", "stale", "clock",
@@ -46,11 +44,7 @@ const char *cardea_reason_text(cardea_reason reason)
 	return reason >= CARDEA_GRANTED && (int)reason <= LAST_REASON ? reasons[reason] : "unknown";
 }
 
-static cardea_answer deny(cardea_reason reason)
-{
-	cardea_answer a = { CARDEA_DENY, reason, 0 };
-	return a;
-}
+static cardea_answer deny(cardea_reason reason) { return (cardea_answer){ CARDEA_DENY, reason, 0 }; }
 
 static int known(cardea_use use) { return (int)use >= CARDEA_COLLECT && use <= CARDEA_EGRESS; }
 
@@ -61,14 +55,12 @@ static uint32_t load(const uint32_t *word) { return __atomic_load_n(word, __ATOM
 /* hash finds the entry of a key; a handle remembers it for the page's seed. */
 static uint64_t hash(const uint32_t *page, cardea_key *key)
 {
-	uint32_t low = load(page + W_SEED), high = load(page + W_SEED + 1);
-	if (key->hash == 0 || key->seed[0] != low || key->seed[1] != high) {
-		uint64_t h = ((uint64_t)high << 32 | low) ^ UINT64_C(14695981039346656037);
+	uint64_t seed = (uint64_t)load(page + W_SEED + 1) << 32 | load(page + W_SEED);
+	if (key->hash == 0 || key->seed != seed) {
+		key->seed = seed;
+		key->hash = seed ^ UINT64_C(14695981039346656037);
 		for (const char *s = key->name; *s; s++)
-			h = (h ^ (unsigned char)*s) * UINT64_C(1099511628211);
-		key->hash = h;
-		key->seed[0] = low;
-		key->seed[1] = high;
+			key->hash = (key->hash ^ (unsigned char)*s) * UINT64_C(1099511628211);
 	}
 	return key->hash;
 }
@@ -103,9 +95,7 @@ static int judge(uint32_t answers, uint32_t until, cardea_use use, uint32_t now,
 	out->reason = (cardea_reason)(answers >> (REASONS + 5 * use) & 31);
 	if (out->reason < CARDEA_GRANTED || (int)out->reason > LAST_REASON)
 		out->reason = CARDEA_UNKNOWN;
-	if (out->verdict == CARDEA_ALLOW || out->verdict == CARDEA_ALLOW_LOCAL)
-		return !(answers & ANSWER_ASK) && now < until;
-	return 1;
+	return out->verdict == CARDEA_DENY || out->verdict == CARDEA_HOLD || (!(answers & ANSWER_ASK) && now < until);
 }
 
 /* alive tells whether the page's agent lives, by the kernel's word and its own. */
@@ -149,13 +139,10 @@ static int dial(const cardea *c)
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 	struct timeval wait = { .tv_sec = WAIT };
 	const char *path = c->socket ? c->socket : CARDEA_SOCKET;
-	int s;
-	if (strlen(path) >= sizeof to.sun_path)
-		return -1;
-	strcpy(to.sun_path, path);
-	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int s = strlen(path) < sizeof to.sun_path ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
 	if (s < 0)
 		return -1;
+	strcpy(to.sun_path, path);
 	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
 	setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
 	if (connect(s, (struct sockaddr *)&to, sizeof to) == 0)
@@ -168,7 +155,6 @@ static int dial(const cardea *c)
 static int receive(int s, char *text, size_t size, int *file)
 {
 	size_t have = 0;
-	*file = -1;
 	for (;;) {
 		union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control;
 		struct iovec part = { text + have, size - 1 - have };
@@ -197,9 +183,7 @@ static int call(const cardea *c, const char *request, size_t length, char *text,
 	if (send(s, request, length, MSG_NOSIGNAL) == (ssize_t)length)
 		err = receive(s, text, size, file);
 	close(s);
-	if (err == 0 && strncmp(text, "HTTP/1.1 200 ", 13) != 0)
-		err = -1;
-	return err;
+	return err == 0 && strncmp(text, "HTTP/1.1 200 ", 13) == 0 ? 0 : -1;
 }
 
 /* map takes a page that can not shrink under its reader, and nothing else. */
@@ -214,7 +198,9 @@ static const uint32_t *map(int file)
 	return page == MAP_FAILED ? NULL : page;
 }
 
-static void drop(cardea *c)
+void cardea_open(cardea *c, const char *socket_path) { *c = (cardea){ .socket = socket_path }; }
+
+void cardea_close(cardea *c)
 {
 	if (c->page)
 		munmap((void *)(uintptr_t)c->page, PAGE_BYTES);
@@ -227,7 +213,7 @@ static void refresh(cardea *c, uint32_t now)
 	static const char request[] = "GET /v1/page HTTP/1.1\r\nHost: cardea\r\nConnection: close\r\n\r\n";
 	char text[1024];
 	int file;
-	drop(c);
+	cardea_close(c);
 	c->retry = now + 1;
 	if (call(c, request, sizeof request - 1, text, sizeof text, &file) == 0 && file >= 0)
 		c->page = map(file);
@@ -235,29 +221,15 @@ static void refresh(cardea *c, uint32_t now)
 		close(file);
 }
 
-void cardea_open(cardea *c, const char *socket_path)
-{
-	c->socket = socket_path;
-	c->page = NULL;
-	c->retry = 0;
-}
-
-void cardea_close(cardea *c) { drop(c); }
-
-/* word finds the value of a name in the agent's JSON, which has it in this form
- * and no name within a value. */
+/* word finds the value of a name in the agent's JSON, which has it in this form,
+ * once, and no name within a value. */
 static int word(const char *text, const char *name, const char *const *words, int count)
 {
 	char quoted[64];
-	const char *at = strstr(text, "\r\n\r\n");
-	snprintf(quoted, sizeof quoted, "\"%s\":\"", name);
-	at = at ? strstr(at, quoted) : NULL;
-	if (!at)
-		return -1;
-	at += strlen(quoted);
-	for (int i = 0; i < count; i++) {
-		size_t n = strlen(words[i]);
-		if (n > 0 && strncmp(at, words[i], n) == 0 && at[n] == '"')
+	const char *body = strstr(text, "\r\n\r\n");
+	for (int i = 0; body && i < count; i++) {
+		snprintf(quoted, sizeof quoted, "\"%s\":\"%s\"", name, words[i]);
+		if (strstr(body, quoted))
 			return i;
 	}
 	return -1;
@@ -268,14 +240,11 @@ static cardea_answer ask(const cardea *c, const cardea_key *key, cardea_use use)
 {
 	char request[512], body[256], text[2048];
 	int file, verdict, reason, n, m;
-	cardea_answer a = deny(CARDEA_NO_AGENT);
-	a.asked = 1;
-	if (key->name[strspn(key->name, "abcdefghijklmnopqrstuvwxyz0123456789_./-")] != 0)
-		return a.reason = CARDEA_UNKNOWN, a;
+	cardea_answer a = { CARDEA_DENY, CARDEA_NO_AGENT, 1 };
 	n = snprintf(body, sizeof body, "{\"key\":\"%s\",\"use\":\"%s\"}", key->name, uses[use]);
 	m = snprintf(request, sizeof request, "POST /v1/decide HTTP/1.1\r\nHost: cardea\r\nConnection: close\r\n"
 		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", n, body);
-	if (n >= (int)sizeof body || m >= (int)sizeof request)
+	if (n >= (int)sizeof body || m >= (int)sizeof request || key->name[strspn(key->name, "abcdefghijklmnopqrstuvwxyz0123456789_./-")] != 0)
 		return a.reason = CARDEA_UNKNOWN, a;
 	if (call(c, request, (size_t)m, text, sizeof text, &file) == 0) {
 		verdict = word(text, "verdict", verdicts, sizeof verdicts / sizeof *verdicts);
@@ -288,14 +257,44 @@ static cardea_answer ask(const cardea *c, const cardea_key *key, cardea_use use)
 	return a;
 }
 
+/* coarse reads clocks that cost next to nothing: the monotonic one, and how far the
+ * wall clock is from it, which changes with a suspend and with a clock that is set. */
+static int coarse(uint64_t *mono, uint64_t *apart)
+{
+	struct timespec w, m;
+	if (clock_gettime(CLOCK_REALTIME_COARSE, &w) != 0 || clock_gettime(CLOCK_MONOTONIC_COARSE, &m) != 0)
+		return 0;
+	*mono = (uint64_t)m.tv_sec * SECOND + (uint64_t)m.tv_nsec;
+	*apart = (uint64_t)w.tv_sec * SECOND + (uint64_t)w.tv_nsec - *mono;
+	return 1;
+}
+
+/* boot reads the boot clock, after the coarse ones: a suspend meanwhile shows the
+ * next time. For a second it will not be past latest, even if those lag by another. */
+static int boot(cardea *c, uint32_t *now)
+{
+	struct timespec t = { 0, 0 };
+	int noted = coarse(&c->since, &c->apart), told = clock_gettime(CLOCK_BOOTTIME, &t) == 0;
+	*now = (uint32_t)t.tv_sec;
+	c->latest = noted && told ? *now + 2 : 0;
+	return told;
+}
+
+/* fresh tells whether latest holds. */
+static int fresh(const cardea *c)
+{
+	uint64_t mono, apart;
+	return c->latest != 0 && coarse(&mono, &apart) && apart == c->apart && mono - c->since < SECOND;
+}
+
 cardea_answer cardea_decide(cardea *c, cardea_key *key, cardea_use use)
 {
-	struct timespec t;
 	uint32_t now;
 	cardea_answer a;
-	if (!known(use) || clock_gettime(CLOCK_BOOTTIME, &t) != 0)
+	if (c->page && fresh(c) && cardea_read(c->page, key, use, c->latest, &a))
+		return a;
+	if (!known(use) || !boot(c, &now))
 		return deny(CARDEA_UNKNOWN);
-	now = (uint32_t)t.tv_sec;
 	for (;; refresh(c, now)) {
 		if (c->page && cardea_read(c->page, key, use, now, &a))
 			return a;

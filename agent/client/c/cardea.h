@@ -7,7 +7,7 @@
  *     if (cardea_may(&agent, &listen, CARDEA_COLLECT)) keep(sample);
  *
  * A decision is read from memory the agent shares with this program: no system
- * call but the clock, no lock, no allocation. Where the memory can not tell, the
+ * call but the clocks, no lock, no allocation. Where the memory can not tell, the
  * agent is asked on its socket; where nobody answers, the answer is no. Ask
  * again before each use, at least every 5 seconds in continuous use.
  *
@@ -47,17 +47,18 @@ typedef struct {
 /* What is asked about: a purpose and a facet. The rest is the client's. */
 typedef struct {
 	const char *name;
-	uint64_t hash;
-	uint32_t seed[2];
+	uint64_t hash, seed;
 	uint32_t slot;
 } cardea_key;
 
-#define CARDEA_KEY(name) { (name), 0, { 0, 0 }, 0 }
+#define CARDEA_KEY(name) { (name), 0, 0, 0 }
 
 typedef struct {
 	const char *socket;
-	const uint32_t *page; /* NULL: none */
-	uint32_t retry;       /* when to ask for a page again, in seconds */
+	const uint32_t *page;  /* NULL: none */
+	uint32_t retry;        /* when to ask for a page again, in seconds */
+	uint32_t latest;       /* the boot clock's second is not later while the rest holds */
+	uint64_t since, apart; /* what the coarse clocks were, in ns */
 } cardea;
 
 /* cardea_open makes c ready. It does not fail: an agent that is not there yet is

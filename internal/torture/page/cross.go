@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,27 +53,35 @@ func everywhere(dir, client string) error {
 }
 
 func (m machine) check(dir, client, compiler, file string, want []byte) error {
-	program, err := m.build(dir, client, compiler, "agent/page/testdata/ask.c")
+	got, err := m.read(dir, client, compiler, "ask", file, questions())
+	if err == nil && !bytes.Equal(got, want) {
+		err = fmt.Errorf("says\n%swant\n%s", got, want)
+	}
 	if err != nil {
 		return err
+	}
+	_, err = m.read(dir, client, compiler, "clock", file, "", string(lasting), strconv.Itoa(sampleBoot), strconv.Itoa(sampleBoot+sampleStaleness))
+	return err
+}
+
+// read builds a program of agent/page/testdata, and has it read a page.
+func (m machine) read(dir, client, compiler, name, file, questions string, args ...string) (said []byte, err error) {
+	program, err := m.build(dir, client, compiler, filepath.Join("agent/page/testdata", name+".c"))
+	if err != nil {
+		return nil, err
 	}
 	memory, err := os.Open(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer memory.Close()
-	cmd := m.start(program)
+	cmd := m.start(program, args...)
 	cmd.ExtraFiles = []*os.File{memory}
-	cmd.Stdin = strings.NewReader(questions())
-	cmd.Stderr = os.Stderr
-	got, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("run: %w", err)
+	cmd.Stdin, cmd.Stderr = strings.NewReader(questions), os.Stderr
+	if said, err = cmd.Output(); err != nil {
+		err = fmt.Errorf("run: %w: %s", err, said)
 	}
-	if !bytes.Equal(got, want) {
-		return fmt.Errorf("says\n%swant\n%s", got, want)
-	}
-	return nil
+	return said, err
 }
 
 // build builds a program with the client.
@@ -113,8 +122,15 @@ func (m machine) compiler(name string) []string {
 	return []string{m.target + "-gcc"}
 }
 
-// sampleBoot is the time at which the sample is written and read, in seconds.
-const sampleBoot = 1000
+// sampleBoot is the time at which the sample is written and read, and how long a yes
+// in it lasts, in seconds.
+const (
+	sampleBoot      = 1000
+	sampleStaleness = 60
+)
+
+// lasting is a key of the sample with such a yes.
+const lasting = cardea.Key("p0a/use")
 
 func atSampleBoot() time.Duration { return sampleBoot * time.Second }
 
@@ -145,7 +161,7 @@ func sample(dir string) (file string, want []byte, err error) {
 	for i, reason := range cardea.Reasons {
 		for _, class := range []cardea.Class{cardea.ClassA, cardea.ClassC, cardea.ClassL} {
 			key := cardea.Key(fmt.Sprintf("p%d%s/use", i, strings.ToLower(string(class))))
-			consents = append(consents, cardea.Consent{Key: key, Version: 1, Reason: reason, Class: class, Staleness: 60})
+			consents = append(consents, cardea.Consent{Key: key, Version: 1, Reason: reason, Class: class, Staleness: sampleStaleness})
 		}
 	}
 	memory, err := written(gate.State{Revision: 1, Consents: consents})
