@@ -21,6 +21,10 @@ type Catalogue struct {
 	Communication Communication `yaml:"communication" json:"communication,omitzero"`
 	Categories    []Category    `yaml:"data_categories" json:"data_categories,omitempty"`
 
+	// Words are what purposes name, by language and name: all of it in each language
+	// but the first, which is the one of the names themselves, or nothing. See Settle.
+	Words map[string]map[string]string `yaml:"words" json:"words,omitempty"`
+
 	// Former are the earlier versions of purposes, in any order. They are no
 	// part of the catalogue as it is written: whoever puts it in force knows
 	// what was in force before.
@@ -94,7 +98,13 @@ func (c *Catalogue) Validate() error {
 	if err := c.Communication.validate(c); err != nil {
 		return fmt.Errorf("%w: communication: %w", ErrInvalidCatalogue, err)
 	}
-	return c.validateCategories()
+	if err := c.validateCategories(); err != nil {
+		return err
+	}
+	if err := c.validateWords(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidCatalogue, err)
+	}
+	return nil
 }
 
 // maxValidity is ten years: longer than any law lets a consent stand unasked.

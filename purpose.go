@@ -145,10 +145,18 @@ type Text struct {
 	// nothing needs to be said.
 	Changed string `yaml:"changed" json:"changed,omitempty"`
 
-	// Retention is the purpose's, said in this language. Empty: it is shown as it
-	// stands in the purpose.
+	// Retention is the purpose's, said in this language. Empty: by its word, or as
+	// it stands in the purpose.
 	Retention string `yaml:"retention" json:"retention,omitempty"`
+
+	// Words are what the purpose's names are in this language: of its data, its
+	// recipients, its legal basis. One that has none is shown as it is. What many
+	// purposes name is said once, in [Catalogue.Words].
+	Words map[string]string `yaml:"words" json:"words,omitempty"`
 }
+
+// Say is a name in the text's language.
+func (t Text) Say(name string) string { return cmp.Or(t.Words[name], name) }
 
 // A Purpose is why data is used. It is immutable: any change makes a new
 // version, which says in Change what becomes of a yes to the one before. It has
@@ -187,7 +195,31 @@ type Purpose struct {
 }
 
 // Kept is how long the data is kept, as who reads the text is told it.
-func (p Purpose) Kept(t Text) string { return cmp.Or(t.Retention, p.Retention) }
+func (p Purpose) Kept(t Text) string { return cmp.Or(t.Retention, t.Say(p.Retention)) }
+
+// Said is the purpose as who reads the text is told it: with the words of its
+// language for data, recipients, legal basis and how long the data is kept. It is
+// for reading only. Whatever is compared goes by the names.
+func (p Purpose) Said(t Text) Purpose {
+	p.LegalBasis, p.Retention = t.Say(p.LegalBasis), p.Kept(t)
+	p.Data, p.Recipients = slices.Clone(p.Data), slices.Clone(p.Recipients)
+	for i, d := range p.Data {
+		p.Data[i] = t.Say(d)
+	}
+	for i, r := range p.Recipients {
+		p.Recipients[i].Name = t.Say(r.Name)
+	}
+	return p
+}
+
+// names are what can be said in other words for who reads another language.
+func (p Purpose) names() []string {
+	names := append([]string{p.LegalBasis, p.Retention}, p.Data...)
+	for _, r := range p.Recipients {
+		names = append(names, r.Name)
+	}
+	return names
+}
 
 // MaxStaleness is the purpose's own bound, or its class's.
 func (p Purpose) MaxStaleness() time.Duration {
@@ -250,6 +282,10 @@ func (p Purpose) Notice(language string) Hash {
 	if t.Retention != "" {
 		items++
 	}
+	words := p.words(t)
+	if len(words) > 0 {
+		items++
+	}
 	d := newDigest("cardea notice", items)
 	d.text(string(p.ID)).uint(uint64(p.Version)).text(language)
 	d.text(t.Title).text(t.What).text(t.Why).text(t.Benefit).text(t.Refusal)
@@ -275,7 +311,21 @@ func (p Purpose) Notice(language string) Hash {
 	if t.Retention != "" {
 		d.text(t.Retention)
 	}
+	if len(words) > 0 {
+		d.array(len(words))
+		for _, name := range words {
+			d.array(2).text(name).text(t.Words[name])
+		}
+	}
 	return d.sum()
+}
+
+// words are the names that the text has words for, in the purpose's order.
+func (p Purpose) words(t Text) []string {
+	if len(t.Words) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(p.names(), func(name string) bool { return t.Words[name] == "" })
 }
 
 // ShowsNotice reports whether hash is this purpose's notice in any language.

@@ -87,7 +87,7 @@ func (p Purpose) Differs(former Purpose) []string {
 		{"data", sameSet(p.Data, former.Data)},
 		{"fields", maps.Equal(p.Fields, former.Fields)},
 		{"recipients", sameSet(p.Recipients, former.Recipients)},
-		{"retention", p.Retention == former.Retention && sameKept(p.Texts, former.Texts)},
+		{"retention", p.Retention == former.Retention && p.sameKept(former)},
 		{"countries", sameSet(p.Countries, former.Countries)},
 		{"facets", sameSet(p.Facets, former.Facets)},
 	} {
@@ -98,10 +98,13 @@ func (p Purpose) Differs(former Purpose) []string {
 	return out
 }
 
-// sameKept lets a language say for the first time what stood there in another.
-func sameKept(next, former map[string]Text) bool {
-	for language, t := range former {
-		if now := next[language].Retention; t.Retention != "" && now != "" && now != t.Retention {
+// sameKept reports whether each language says of how long data is kept what it
+// said before. One may say for the first time what stood there in another, or
+// leave it to that again.
+func (p Purpose) sameKept(former Purpose) bool {
+	for language, was := range former.Texts {
+		before, now := former.Kept(was), p.Kept(p.Texts[language])
+		if before != former.Retention && now != p.Retention && now != before {
 			return false
 		}
 	}

@@ -124,9 +124,10 @@ func nearest(texts map[string]cardea.Text, lang string) (first string) {
 
 func write(p *cardea.Purpose, key cardea.Key, lang string) client.Notice {
 	t := p.Texts[lang]
+	said := p.Said(t)
 	return client.Notice{
 		Key: key, Version: p.Version, Language: lang, Notice: p.Notice(lang), Class: p.Class,
 		Title: t.Title, Question: t.Facets[key.Facet()], What: t.What, Why: t.Why, Benefit: t.Benefit, Refusal: t.Refusal, Changed: t.Changed,
-		Data: p.Data, Recipients: p.Recipients, Retention: p.Kept(t), Countries: p.Countries, ValidDays: int(p.Validity / (24 * time.Hour)),
+		Data: said.Data, Recipients: said.Recipients, Retention: said.Retention, Countries: p.Countries, ValidDays: int(p.Validity / (24 * time.Hour)),
 	}
 }

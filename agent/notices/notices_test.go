@@ -22,7 +22,7 @@ func purpose() cardea.Purpose {
 		Facets:     []cardea.Facet{cardea.FacetUse},
 		Texts: map[string]cardea.Text{
 			"en": {Title: "Voice", Facets: map[cardea.Facet]string{"use": "May we?"}},
-			"de": {Title: "Sprache", What: "Was Sie sagen", Changed: "Neu", Facets: map[cardea.Facet]string{"use": "Dürfen wir?"}},
+			"de": {Title: "Sprache", What: "Was Sie sagen", Changed: "Neu", Words: map[string]string{"voice": "Stimme", "30 days": "30 Tage", "Ears Ltd": "Ohren AG"}, Facets: map[cardea.Facet]string{"use": "Dürfen wir?"}},
 		},
 	}
 }
@@ -55,6 +55,9 @@ func TestNotice(t *testing.T) {
 		}
 		if want == "de" && (n.Question != "Dürfen wir?" || n.Title != "Sprache" || n.Changed != "Neu" || n.ValidDays != 365 || len(n.Recipients) != 1 || !n.Recipients[0].Sold) {
 			t.Errorf("%+v", n)
+		}
+		if said := n.Data[0] + n.Recipients[0].Name + n.Retention; want == "de" && said != "StimmeOhren AG30 Tage" || want == "en" && said != "voiceEars Ltd30 days" {
+			t.Errorf("in %s it says %q", want, said)
 		}
 	}
 	if len(c.asked) != 1 || c.asked[0] != "/v1/notices/voice/3" {

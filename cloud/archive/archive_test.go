@@ -212,6 +212,45 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// What was read of a decision says who got the data, on the page and for machines,
+// in the words of its language, whatever language the page is in.
+func TestTermsOfADecision(t *testing.T) {
+	w := newWorld(t)
+	cat, _ := w.Ledger.Catalogue.Current()
+	p, _ := cat.Purpose("recommendations")
+	w.grant(p, "de")
+	files := w.write("ja")
+	for _, part := range []string{"Musikdienst", "フィンランド", "12 Monate", "was Sie abspielen und überspringen", "Einwilligung"} {
+		if !strings.Contains(string(files["index.html"]), part) {
+			t.Errorf("%q is not on the page", part)
+		}
+	}
+	var decisions []struct {
+		Terms struct {
+			Version    uint32
+			Data       []string
+			Recipients []cardea.Recipient
+			Retention  string
+		}
+	}
+	read(t, files["decisions.json"], &decisions)
+	if terms := decisions[0].Terms; terms.Version != 1 || terms.Data[1] != "wann" || terms.Recipients[1].Name != "Musikdienst" || terms.Retention != "12 Monate" {
+		t.Errorf("%+v", terms)
+	}
+}
+
+// grant says yes to the use for a purpose that was read in a language.
+func (w *world) grant(p cardea.Purpose, language string) {
+	w.t.Helper()
+	page, err := w.Ledger.Page(w.t.Context(), w.account, language)
+	must(w.t, err)
+	_, err = w.Ledger.Decide(w.t.Context(), w.account, cardea.ChannelPortal, cardea.Scope{}, cardea.Decision{
+		Event: cardea.NewID[cardea.EventID](), Act: cardea.ActGrant, Base: page.Head,
+		Key: cardea.KeyOf(p.ID, cardea.FacetUse), Version: p.Version, Notice: p.Notice(language),
+	})
+	must(w.t, err)
+}
+
 // No secret is in any file.
 func TestNoSecrets(t *testing.T) {
 	w := newWorld(t)

@@ -117,13 +117,32 @@ type decision struct {
 	On       string       `json:"on,omitempty"` // a device it reaches alone, by name
 	By       string       `json:"by,omitempty"` // the device it was said on or is about
 	Read     *cardea.Text `json:"read,omitempty"`
-	Entry    cardea.Entry `json:"entry"` // as it is chained
+	Terms    *terms       `json:"terms,omitempty"` // beside what was read
+	Entry    cardea.Entry `json:"entry"`           // as it is chained
+}
+
+// Terms are who gets which data, where and for how long, in the words of what was
+// read.
+type terms struct {
+	Version    uint32             `json:"version"`
+	Data       []string           `json:"data"`
+	Recipients []cardea.Recipient `json:"recipients"`
+	Countries  []string           `json:"countries"`
+	Retention  string             `json:"retention"`
+	LegalBasis string             `json:"legal_basis"`
+}
+
+func termsOf(p *cardea.Purpose) *terms {
+	if p == nil {
+		return nil
+	}
+	return &terms{p.Version, p.Data, p.Recipients, p.Countries, p.Retention, p.LegalBasis}
 }
 
 func decisionOf(p ledger.Past, value cardea.Value) decision {
 	return decision{
 		Seq: p.Entry.Position.Seq, Recorded: p.Entry.Recorded.Time(), Act: p.Entry.Act, Title: p.Title, Question: p.Question,
-		Value: value, On: p.On, By: p.By, Read: p.Text, Entry: p.Entry,
+		Value: value, On: p.On, By: p.By, Read: p.Text, Terms: termsOf(p.Asked), Entry: p.Entry,
 	}
 }
 

@@ -21,7 +21,15 @@ var pages = func() map[*language.Language]*template.Template {
 		funcs := template.FuncMap{
 			"day":     func(t time.Time) language.Moment { return l.Day(t) },
 			"country": l.Country,
-			"given":   given,
+			"list":    l.List,
+			"countries": func(codes []string) string {
+				names := make([]string, len(codes))
+				for i, code := range codes {
+					names[i] = l.Country(code)
+				}
+				return l.List(names)
+			},
+			"given": given,
 		}
 		all[l] = template.Must(template.New("index.html").Funcs(l.Funcs()).Funcs(funcs).Parse(pageText))
 	}

@@ -49,6 +49,7 @@ func Parse(text []byte) (*cardea.Catalogue, error) {
 	for i := range cat.Preferences {
 		shorten(&cat.Preferences[i])
 	}
+	cat.Settle()
 	return cat, Check(cat)
 }
 

@@ -88,3 +88,61 @@ func TestSubstanceIsNoMatterOfWords(t *testing.T) {
 		t.Errorf("%v, want it refused against the version there was", err)
 	}
 }
+
+// inTwo is the small catalogue in two languages.
+func inTwo(t *testing.T) string {
+	t.Helper()
+	text := strings.NewReplacer(
+		"languages: [en]", "languages: [en, de]",
+		"texts: {en: {title: t, what: w, why: y, benefit: b, refusal: r, facets: {use: \"?\"}}}",
+		`texts: {en: {title: t, what: w, why: y, benefit: b, refusal: r, facets: {use: "?"}}, de: {title: t, what: w, why: y, benefit: b, refusal: r, facets: {use: "?"}}}`,
+		"titles: {en: Mode}", "titles: {en: Mode, de: Modus}",
+	).Replace(small)
+	return text + "words:\n  de: {consent: Einwilligung, a: A-Daten, X: X AG, none: nicht}\n"
+}
+
+// A word for a recipient belongs to the version it stands in: to say it otherwise
+// is a new one, which asks nobody again. Another recipient does.
+func TestWordsOfARecipient(t *testing.T) {
+	db := openDB(t)
+	h := open(t, db, inTwo(t))
+	put := func(replace ...string) error {
+		return h.Put(t.Context(), db, []byte(strings.NewReplacer(replace...).Replace(inTwo(t))), "brand test")
+	}
+	if err := put("X: X AG", "X: X GmbH"); !errors.Is(err, cardea.ErrInvalidCatalogue) || !strings.Contains(err.Error(), "raise the version") {
+		t.Errorf("another word under the same version: %v", err)
+	}
+	if err := put("X: X AG, ", ""); !errors.Is(err, cardea.ErrInvalidCatalogue) || !strings.Contains(err.Error(), `words.de: "X" must be set`) {
+		t.Errorf("a word that is missing: %v", err)
+	}
+	if err := put("version: 1", "version: 2\n    change: editorial", "name: X", "name: Y", "X: X AG", "Y: X AG"); !errors.Is(err, cardea.ErrInvalidCatalogue) {
+		t.Errorf("another recipient as a matter of words: %v", err)
+	}
+	if err := put("version: 1", "version: 2\n    change: editorial", "X: X AG", "X: X GmbH"); err != nil {
+		t.Fatal(err)
+	}
+	if f := formers(h); len(f) != 1 || f[0].Until != 0 {
+		t.Errorf("a yes to the version before: %+v", f)
+	}
+	cat, _ := open(t, db, "").Current()
+	for version, want := range map[uint32]string{1: "X AG", 2: "X GmbH"} {
+		p, ok := cat.VersionOf("p", version)
+		if said := p.Said(p.Texts["de"]); !ok || said.Recipients[0].Name != want || said.Retention != "nicht" {
+			t.Errorf("version %d after a restart: %+v", version, said)
+		}
+	}
+}
+
+// A file without words is as good as it was, and gets them as it gets any text.
+func TestFileWithoutWords(t *testing.T) {
+	before, _, _ := strings.Cut(inTwo(t), "words:\n")
+	db := openDB(t)
+	h := open(t, db, before)
+	cat, _ := h.Current()
+	if p := cat.Purposes[0]; p.Said(p.Texts["de"]).Recipients[0].Name != "X" {
+		t.Error("a name without a word is not shown as it is")
+	}
+	if err := h.Put(t.Context(), db, []byte(strings.Replace(inTwo(t), "version: 1", "version: 2\n    change: editorial", 1)), "brand test"); err != nil {
+		t.Error(err)
+	}
+}

@@ -20,10 +20,12 @@ type Past struct {
 
 	// Title and Question are of the purpose, or Title of the preference; empty
 	// if no catalogue has it any more. Text is what was read, in its language: of a
-	// yes the very text it names, of a no what stood on its page; or nothing.
+	// yes the very text it names, of a no what stood on its page; or nothing. Asked
+	// is the version that text is of, in the text's words.
 	Title    string
 	Question string
 	Text     *cardea.Text
+	Asked    *cardea.Purpose
 }
 
 // History reads up to limit entries below a sequence number, newest first; below
@@ -101,7 +103,7 @@ func pastOf(cat *cardea.Catalogue, language string, names named, e cardea.Entry,
 	text := purpose.Texts[languageOf(cat, language)]
 	if read, ok := languageRead(purpose, notice); ok {
 		text = purpose.Texts[read]
-		p.Text = &text
+		p.Text, p.Asked = &text, new(purpose.Said(text))
 	}
 	p.Title, p.Question = text.Title, text.Facets[e.Key.Facet()]
 	return p

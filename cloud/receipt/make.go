@@ -108,22 +108,32 @@ func noticeHash(v ledger.Evidence) cardea.Hash {
 }
 
 func (m *Maker) purpose(v ledger.Evidence, controller string, third []string) Purpose {
-	p, key := v.Purpose, v.Entry.Key
+	p, key := v.Purpose.Said(v.Text), v.Entry.Key
 	places := p.Countries
 	if len(places) == 0 {
 		places = []string{withinDevice}
 	}
 	out := Purpose{
 		Purpose: v.Text.Why, LawfulBasis: p.LegalBasis, Controllers: []string{controller},
-		CollectionMethod: "on devices of these kinds: " + kinds(p), StorageLocations: places, RetentionPeriod: p.Kept(v.Text),
+		CollectionMethod: kinds(p), StorageLocations: places, RetentionPeriod: p.Retention,
 		ProcessingLocations: places, Jurisdiction: m.jurisdiction(p), ThirdParties: third,
 		WithdrawalMethod: m.Issuer + pathChoices, Key: string(key), Title: v.Text.Title, Question: v.Text.Facets[key.Facet()],
 		Benefit: v.Text.Benefit, Refusal: v.Text.Refusal, Version: p.Version, Stale: int64(p.MaxStaleness() / time.Second),
 	}
-	for _, d := range p.Data {
-		out.Information = append(out.Information, Datum{Type: d, Optional: true, Sensitive: key.Facet() == cardea.FacetSensitive})
+	for i, d := range p.Data {
+		out.Information = append(out.Information, Datum{
+			Type: d, Name: other(v.Purpose.Data[i], d), Optional: true, Sensitive: key.Facet() == cardea.FacetSensitive,
+		})
 	}
 	return out
+}
+
+// other is the catalogue's name of what the owner read another word for.
+func other(name, read string) string {
+	if name == read {
+		return ""
+	}
+	return name
 }
 
 func kinds(p cardea.Purpose) string {
@@ -145,7 +155,7 @@ func (m *Maker) jurisdiction(p cardea.Purpose) string {
 			return r.Country
 		}
 	}
-	return notStated
+	return NotStated
 }
 
 // uuid is an id that follows from what it names (RFC 9562, Section 5.8).

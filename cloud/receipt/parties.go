@@ -19,8 +19,8 @@ const (
 	untilSaidOtherwise = dpv + "UntilEventDuration"
 )
 
-// notStated stands where the brand has not said what the standard asks for.
-const notStated = "not stated"
+// NotStated stands where the brand has not said what the standard asks for.
+const NotStated = "not stated"
 
 var roles = map[cardea.Relation]string{
 	cardea.RelationOwn:        dpv + "DataController",
@@ -38,10 +38,11 @@ func (m *Maker) parties(v ledger.Evidence) (all []Party, third []string) {
 		Role: roles[cardea.RelationOwn], URL: m.Issuer,
 	}}
 	third = []string{}
+	said := v.Purpose.Said(v.Text)
 	for i, r := range v.Purpose.Recipients {
-		id := "recipient-" + strconv.Itoa(i+1)
+		id, name := "recipient-"+strconv.Itoa(i+1), said.Recipients[i].Name
 		all = append(all, Party{
-			ID: id, Name: r.Name, Address: r.Country, Contact: stated(c.Contact), Type: "organisation", Role: roles[r.Relation], Sold: r.Sold,
+			ID: id, Name: name, Named: other(r.Name, name), Address: r.Country, Contact: stated(c.Contact), Type: "organisation", Role: roles[r.Relation], Sold: r.Sold,
 		})
 		if r.Relation == cardea.RelationThirdParty && about(v, r) {
 			third = append(third, id)
@@ -62,7 +63,7 @@ func about(v ledger.Evidence, r cardea.Recipient) bool {
 
 func stated(text string) string {
 	if strings.TrimSpace(text) == "" {
-		return notStated
+		return NotStated
 	}
 	return text
 }

@@ -77,9 +77,10 @@ type Purpose struct {
 	Stale    int64  `json:"x_offline_seconds,omitempty"` // how long a device that hears nothing goes on
 }
 
-// A Datum is one kind of data.
+// A Datum is one kind of data, in the language of the receipt.
 type Datum struct {
 	Type      string `json:"pii_type"`
+	Name      string `json:"x_name,omitempty"` // in the catalogue, if that is another
 	Optional  bool   `json:"pii_optional"`
 	Sensitive bool   `json:"sensitive_pii_category,omitempty"`
 }
@@ -87,7 +88,8 @@ type Datum struct {
 // A Party is who has to do with the data.
 type Party struct {
 	ID      string `json:"party_id"`
-	Name    string `json:"party_name"`
+	Name    string `json:"party_name"`       // in the language of the receipt
+	Named   string `json:"x_name,omitempty"` // in the catalogue, if that is another
 	Address string `json:"party_address"`
 	Contact string `json:"party_contact"`
 	Type    string `json:"party_type"`

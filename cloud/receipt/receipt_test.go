@@ -169,6 +169,32 @@ func TestReceiptIsOneUnit(t *testing.T) {
 	}
 }
 
+// TestReceiptInTheLanguageRead: what was read in German stands there in German, all
+// of it, and beside each name the one it has in the catalogue.
+func TestReceiptInTheLanguageRead(t *testing.T) {
+	w := newWorld(t)
+	r := w.receipt(w.says(cardea.ActGrant, "recommendations/third_party", func(p *ledger.Proposal) {
+		cat, _ := w.ledger.Catalogue.Current()
+		purpose, _ := cat.Purpose(p.Key.Purpose())
+		p.Notice = purpose.Notice("de")
+	}))
+	w.validate(r)
+	asked := r.Record.Processing.Purposes[0]
+	if r.Record.Processing.Language != "de" || asked.RetentionPeriod != "12 Monate" || asked.LawfulBasis != "Einwilligung" || asked.Title != "Empfehlungen" {
+		t.Errorf("in %s: %+v", r.Record.Processing.Language, asked)
+	}
+	if d := asked.Information[1]; d.Type != "wann" || d.Name != "when" {
+		t.Errorf("data %+v", d)
+	}
+	if p := r.Record.Parties[2]; p.Name != "Musikdienst" || p.Named != "Music service" {
+		t.Errorf("party %+v", p)
+	}
+	english := w.receipt(w.says(cardea.ActDeny, "recommendations/third_party")).Record
+	if p := english.Parties[2]; p.Name != "Music service" || p.Named != "" {
+		t.Errorf("in English: %+v", p)
+	}
+}
+
 // TestReceiptNamesAllThree: the account, the device and the controller, each by an
 // identity of its own.
 func TestReceiptNamesAllThree(t *testing.T) {

@@ -258,7 +258,7 @@ func digests(t testing.TB, c cast) (all []vectors.Digest) {
 			e.Payload, e.Base, e.Scope.Device, e.By, e.Channel, e.Link, e.Log, e.N, e.Recorded)
 	}
 	p := purpose()
-	for _, language := range []string{"en", "de"} {
+	for _, language := range []string{"en", "de", "ko"} {
 		x := p.Texts[language]
 		facets, recipients := [][]any{}, [][]any{}
 		for _, f := range p.Facets {
@@ -267,9 +267,13 @@ func digests(t testing.TB, c cast) (all []vectors.Digest) {
 		for _, r := range p.Recipients {
 			recipients = append(recipients, []any{r.Name, r.Relation, r.Country, r.Sold})
 		}
-		add("notice "+language, "notice", language, p, p.Notice(language), "cardea notice",
+		items := []any{"cardea notice",
 			p.ID, p.Version, language, x.Title, x.What, x.Why, x.Benefit, x.Refusal, p.Retention,
-			uint64(p.Validity/time.Second), strings.Join(p.Countries, " "), facets, recipients, p.Data)
+			uint64(p.Validity / time.Second), strings.Join(p.Countries, " "), facets, recipients, p.Data}
+		if language == "ko" { // basis, retention, data, recipients
+			items = append(items, [][]any{{"consent", "동의"}, {"13 months", "13개월"}, {"listening", "청취"}, {"Brand", "브랜드"}})
+		}
+		add("notice "+language, "notice", language, p, p.Notice(language), items...)
 	}
 	return all
 }
@@ -303,11 +307,13 @@ func purpose() cardea.Purpose {
 			},
 		}
 	}
+	inKorean := text("ko") // which has a word for some of the names
+	inKorean.Words = map[string]string{"Brand": "브랜드", "listening": "청취", "13 months": "13개월", "consent": "동의"}
 	return cardea.Purpose{
 		ID: "recommendations", Version: 3, Devices: []cardea.DeviceKind{"speaker"}, Class: cardea.ClassC,
 		Validity: 17520 * time.Hour, LegalBasis: "consent", Data: []string{"listening", "ratings"}, Retention: "13 months",
 		Recipients: []cardea.Recipient{{Name: "Händler AG", Relation: cardea.RelationThirdParty, Country: "CH", Sold: true}, {Name: "Brand", Relation: cardea.RelationOwn, Country: "DE"}},
 		Countries:  []string{"DE", "CH"}, Facets: []cardea.Facet{cardea.FacetUse, cardea.FacetThirdParty},
-		Texts: map[string]cardea.Text{"en": text("en"), "de": text("de")},
+		Texts: map[string]cardea.Text{"en": text("en"), "de": text("de"), "ko": inKorean},
 	}
 }

@@ -52,14 +52,14 @@ func newsOf(l *language.Language, c ledger.Choice) (out []news) {
 	}
 	var data, who, countries, questions []string
 	for _, d := range cardea.Beyond(p.Data, old.Data) {
-		data = append(data, desk.Plain(d))
+		data = append(data, desk.Plain(c.Text.Say(d)))
 	}
 	for _, r := range cardea.Beyond(p.Recipients, old.Recipients) {
 		about := []string{l.Country(r.Country), recipientOf(l, r).What}
 		if r.Sold {
 			about = append(about, l.Text("choices.sold"))
 		}
-		who = append(who, r.Name+" ("+l.List(about)+")")
+		who = append(who, l.Text("choices.new.recipient", "Name", c.Text.Say(r.Name), "About", l.List(about)))
 	}
 	for _, code := range cardea.Beyond(p.Countries, old.Countries) {
 		countries = append(countries, l.Country(code))

@@ -134,7 +134,7 @@ func choicesOf(v desk.Visit, asked ledger.Page, devices []hub.Device, now time.T
 			if shown.On && choice.FormerEnds != 0 && f.Standing.Version < seen.Version {
 				shown.State = "allowed_before"
 			}
-			shown.To = toOf(l, choice.Purpose, f.Key.Facet())
+			shown.To = toOf(l, choice.Purpose.Said(choice.Text), f.Key.Facet())
 			p.Facets = append(p.Facets, shown)
 			c.Conflicts = append(c.Conflicts, conflictsOf(choice.Text.Title, f, seen)...)
 		}
@@ -172,10 +172,10 @@ func behindOf(l *language.Language, d hub.Device, stops, now time.Time) behind {
 }
 
 func purposeOf(l *language.Language, c ledger.Choice) purpose {
-	p := c.Purpose
+	p := c.Purpose.Said(c.Text)
 	out := purpose{
 		Title: c.Text.Title, What: c.Text.What, Why: c.Text.Why, Benefit: c.Text.Benefit, Refusal: c.Text.Refusal,
-		Retention: l.Sentence(p.Kept(c.Text)), Basis: l.Sentence(desk.Plain(p.LegalBasis)), Gated: p.Class != cardea.ClassN, Reach: reachOf(l, p),
+		Retention: l.Sentence(p.Retention), Basis: l.Sentence(desk.Plain(p.LegalBasis)), Gated: p.Class != cardea.ClassN, Reach: reachOf(l, p),
 	}
 	var data, countries []string
 	for _, d := range p.Data {

@@ -70,6 +70,11 @@ func viewOf(l *language.Language, made receipt.Receipt, of ledger.Evidence, now 
 		When: l.Clock(e.Recorded.Time(), time.Time{}), Language: language.NameOf(of.Language), Unknown: made.Proof.Notice.IsZero(),
 		File: receiptFile + "?entry=" + strconv.FormatUint(e.Position.Seq, 10),
 	}
+	for _, text := range []*string{&out.Controller.Address, &out.Controller.Contact} {
+		if *text == receipt.NotStated {
+			*text = l.Text("choices.receipt.not_stated")
+		}
+	}
 	if out.Yes {
 		out.Until = new(l.Day(e.Recorded.Add(of.Purpose.Validity).Time()))
 	}
