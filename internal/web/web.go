@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"strings"
 )
 
 // MaxBody is the largest request body that is read, in bytes.
@@ -74,7 +75,26 @@ func bodyError(err error) error {
 	if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return Errorf(http.StatusRequestEntityTooLarge, "too_big", "the body is over %d bytes", tooBig.Limit)
 	}
-	return Errorf(http.StatusBadRequest, "invalid_request", "the body can not be read: %v", err)
+	return Errorf(http.StatusBadRequest, "invalid_request", "the body can not be read: %s", jsonFault(err))
+}
+
+// jsonFault says what is wrong with a body in the words of JSON. Names of Go
+// types would tell its sender nothing.
+func jsonFault(err error) string {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		where := wrong.Field
+		if where == "" {
+			where = "it"
+		}
+		return fmt.Sprintf("%s is of the wrong type (%s)", where, wrong.Value)
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		return "it is empty"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ends too early"
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
 // Values of headers are shared by all answers, and never changed.
@@ -92,10 +112,19 @@ func JSON(w http.ResponseWriter, status int, v any) {
 func Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
 	shown, ok := errors.AsType[*Error](err)
 	if !ok {
-		log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+		log.Log(r.Context(), Level(r), "request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 		shown = Errorf(http.StatusInternalServerError, "server_error", "something failed here, try again")
 	}
 	JSON(w, shown.Status, shown)
+}
+
+// Level is how loud a failure is logged: nothing is wrong here if whoever asked
+// has left meanwhile.
+func Level(r *http.Request) slog.Level {
+	if r.Context().Err() != nil {
+		return slog.LevelDebug
+	}
+	return slog.LevelError
 }
 
 // A HandlerFunc answers a request or returns why it could not.

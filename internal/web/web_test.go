@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -52,9 +53,10 @@ func TestReadJSON(t *testing.T) {
 		"a stray brace": {`{"text":"a"}}`, media, 400, "one JSON value"},
 		"a stray end":   {`{"text":"a"} ]`, media, 400, "one JSON value"},
 		"space after":   {`{"text":"a"} ` + "\n", media, 200, `{"text":"a"}`},
-		"cut":           {`{"text":"he`, media, 400, "can not be read"},
-		"empty":         {``, media, 400, "can not be read"},
-		"wrong type":    {`{"text":3}`, media, 400, "can not be read"},
+		"cut":           {`{"text":"he`, media, 400, "can not be read: it ends too early"},
+		"empty":         {``, media, 400, "can not be read: it is empty"},
+		"wrong type":    {`{"text":3}`, media, 400, "can not be read: text is of the wrong type (number)"},
+		"a list":        {`[]`, media, 400, "can not be read: it is of the wrong type (array)"},
 		"over 64 KB":    {`{"text":"` + strings.Repeat("x", web.MaxBody) + `"}`, media, 413, "65536 bytes"},
 	} {
 		w := read(test.body, test.media, io.Discard)
@@ -72,6 +74,23 @@ func TestInternalTextStaysInside(t *testing.T) {
 	w := read(`{"text":"break"}`, "application/json", &log)
 	if w.Code != 500 || strings.Contains(w.Body.String(), "secret") || !strings.Contains(log.String(), "secret fault") {
 		t.Errorf("answered %d %s, logged %s", w.Code, w.Body, &log)
+	}
+}
+
+// Somebody who leaves in the middle is no fault of ours.
+func TestWhoLeavesIsNoError(t *testing.T) {
+	for _, left := range []bool{false, true} {
+		ctx, leave := context.WithCancel(t.Context())
+		if left {
+			leave()
+		}
+		var log bytes.Buffer
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+		web.Fail(httptest.NewRecorder(), r, slog.New(slog.NewTextHandler(&log, nil)), errors.New("begin: context canceled"))
+		if (log.Len() == 0) != left {
+			t.Errorf("left: %v, logged %q", left, log.String())
+		}
+		leave()
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/portal/brand"
+	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
@@ -128,7 +129,7 @@ func (d *Desk) fail(w http.ResponseWriter, r *http.Request, v Visit, err error) 
 		return // nobody waits for it any more
 	}
 	if !ok {
-		d.Log.ErrorContext(r.Context(), "page failed", "method", r.Method, "path", r.URL.Path, "err", err)
+		d.Log.Log(r.Context(), web.Level(r), "page failed", "method", r.Method, "path", r.URL.Path, "err", err)
 		shown = errOurs
 	}
 	d.showProblem(w, v, shown)
