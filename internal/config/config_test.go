@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cardea-id/cardea/internal/config"
 )
@@ -41,6 +42,33 @@ func TestWrongText(t *testing.T) {
 	for _, text := range []string{"name = ", "size = \"big\"", "name = 1", "= 3", "name = \"a\"\nname = \"b\""} {
 		if err := config.Parse(text, new(settings)); err == nil {
 			t.Errorf("%q was read", text)
+		}
+	}
+}
+
+type later struct {
+	Wait time.Duration `toml:"wait"`
+}
+
+// Errors of the library say what is wrong and not what is right.
+func TestHints(t *testing.T) {
+	for text, want := range map[string]string{
+		"name = 1":               "quotes",
+		"wait = \"3 days\"":      "72h",
+		"wait = 72":              "72h",
+		"[late]\nWait = 72":      "72h",
+		"[[all]]\nwait = 72":     "72h",
+		"size = \"big\"":         "parse configuration",
+		"name = \"a\"\nname = 1": "parse configuration",
+	} {
+		var c struct {
+			settings
+			Wait time.Duration `toml:"wait"`
+			Late *later        `toml:"late"`
+			All  []later       `toml:"all"`
+		}
+		if err := config.Parse(text, &c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want a word on %q", text, err, want)
 		}
 	}
 }
