@@ -41,7 +41,7 @@ func Parse(text []byte) (*cardea.Catalogue, error) {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(cat); err != nil {
-		return nil, fmt.Errorf("%w: %w", cardea.ErrInvalidCatalogue, err)
+		return nil, fmt.Errorf("%w: %s", cardea.ErrInvalidCatalogue, fault(err))
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: more than one document", cardea.ErrInvalidCatalogue)

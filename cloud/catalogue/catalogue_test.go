@@ -264,3 +264,18 @@ func TestNewSections(t *testing.T) {
 		}
 	}
 }
+
+// Whoever wrote the file knows YAML, and no types of Go.
+func TestFaultsAreSaidInYAML(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                         "testdata/catalogue.yaml does",
+		"a: b\nc: d":               "line 1: there is no field a; line 2: there is no field c",
+		"words":                    "line 1: `words` (str) is of the wrong type",
+		"purposes: [{version: x}]": "line 1: `x` (str) is of the wrong type",
+	} {
+		_, err := catalogue.Parse([]byte(text))
+		if !errors.Is(err, cardea.ErrInvalidCatalogue) || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
