@@ -70,9 +70,9 @@ type cloud struct {
 // Run runs the cloud until ctx ends, and then lets requests under way finish.
 // What can not work is told at once.
 func Run(ctx context.Context, c Config, log *slog.Logger) error {
-	c, err := c.withDefaults()
+	c, err := c.checked()
 	if err != nil {
-		return fmt.Errorf("configuration: %w", err)
+		return err
 	}
 	cloud := &cloud{config: c, log: log, metrics: metrics.New(), live: new(desk.Live), ending: make(chan struct{})}
 	defer cloud.close()
@@ -127,8 +127,11 @@ func (c *cloud) openLedger(ctx context.Context) error {
 		}
 	}
 	held, err := catalogue.Open(ctx, c.db, first)
+	if err != nil && c.config.Catalogue == "" {
+		return fmt.Errorf("catalogue: name the YAML file with what owners are asked: %w", err)
+	}
 	if err != nil {
-		return fmt.Errorf("catalogue: %w", err)
+		return fmt.Errorf("catalogue: %s: %w", c.config.Catalogue, err)
 	}
 	c.ledger = &ledger.Ledger{DB: c.db, Catalogue: held}
 	return nil
@@ -140,7 +143,7 @@ func (c *cloud) openBroker(context.Context) (err error) {
 		return err
 	}
 	if c.broker, err = broker.New(config); err != nil && config.URL == "" {
-		err = fmt.Errorf("mqtt_listen: %w", err)
+		err = fmt.Errorf("mqtt_listen: %w: free the port or set another", err)
 	}
 	if err != nil {
 		return err
@@ -215,7 +218,7 @@ func (c *cloud) openIssuer(context.Context) error {
 }
 
 func (c *cloud) openHTTP(ctx context.Context) error {
-	providers, err := c.config.providers()
+	providers, err := c.config.providers(secretFile)
 	if err != nil {
 		return err
 	}

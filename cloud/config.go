@@ -258,6 +258,9 @@ func (c Config) withDefaults() (Config, error) {
 	if len(c.Clients) == 0 {
 		c.Clients = []Client{{ID: "cardea-agent"}}
 	}
+	if slices.ContainsFunc(c.Clients, func(client Client) bool { return client.ID == "" }) {
+		return c, errors.New("clients: give each an id")
+	}
 	if c.Ingest != nil {
 		i, err := c.Ingest.withDefaults()
 		if err != nil {

@@ -8,17 +8,18 @@ import (
 	"github.com/cardea-id/cardea/cloud/provider"
 )
 
-// providers are where owners can sign in with an account they have.
-func (c Config) providers() ([]*provider.Provider, error) {
+// providers are where owners can sign in with an account they have. secret reads
+// the file of one's secret.
+func (c Config) providers(secret func(path string) (provider.Secret, error)) ([]*provider.Provider, error) {
 	var all []*provider.Provider
 	seen := map[string]bool{}
 	for _, entry := range c.Providers {
-		secret, err := secretFile(entry.ClientSecretFile)
+		known, err := secret(entry.ClientSecretFile)
 		if err != nil {
 			return nil, fmt.Errorf("providers: %q: client_secret_file: %w", entry.ID, err)
 		}
 		p, err := provider.New(provider.Config{
-			ID: entry.ID, Name: entry.Name, Issuer: entry.Issuer, ClientID: entry.ClientID, ClientSecret: secret,
+			ID: entry.ID, Name: entry.Name, Issuer: entry.Issuer, ClientID: entry.ClientID, ClientSecret: known,
 			Redirect: c.Issuer + "/signin/with/" + entry.ID + "/back",
 		})
 		if err != nil {

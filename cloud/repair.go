@@ -16,6 +16,9 @@ import (
 // that is and what would be done; with the day it is, as in 2026-11-21, it does
 // it. It is refused while the cloud runs.
 func Clock(ctx context.Context, c Config, day string, out io.Writer, log *slog.Logger) error {
+	if _, err := time.Parse(time.DateOnly, day); err != nil && day != "show" {
+		return fmt.Errorf("clock: %.40q is no day: say show, or the day it is, as in 2026-11-21", day)
+	}
 	c, err := c.withDefaults()
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)

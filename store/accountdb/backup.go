@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Suffixes of files beside the database: what is being made, what was replaced,
@@ -78,7 +79,7 @@ func check(ctx context.Context, path string) error {
 	if err == nil {
 		err = db.QueryRowContext(ctx, `SELECT 1 FROM schema_version`).Scan(new(int))
 	}
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, sql.ErrNoRows) || err != nil && strings.Contains(err.Error(), "no such table") {
 		err = errors.New("it is no database of this program")
 	}
 	if err = errors.Join(err, db.Close()); err != nil {
@@ -105,6 +106,9 @@ func restore(ctx context.Context, path, from string, master Key) (Replay, error)
 		return Replay{}, err
 	}
 	defer lock.Close()
+	if _, err := os.Stat(from); err != nil { // SQLite would make an empty one
+		return Replay{}, err
+	}
 	if err := check(ctx, from); err != nil {
 		return Replay{}, err
 	}
