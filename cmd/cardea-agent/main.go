@@ -38,7 +38,6 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var c, set agent.Config
 	flags := flag.NewFlagSet("cardea-agent", flag.ContinueOnError)
-	flags.SetOutput(stderr)
 	path := flags.String("config", defaultConfig, "the configuration `file`")
 	debug := flags.Bool("debug", false, "log more")
 	check := flags.Bool("check", false, "only say whether the configuration can be read")
@@ -57,11 +56,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	for _, o := range overrides {
 		flags.StringVar(o.from, o.name, "", o.usage)
 	}
-	if err := flags.Parse(args); err != nil {
+	if err := command.Flags(flags, args, stderr); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q: see -help", flags.Arg(0))
+		return fmt.Errorf("unexpected argument %q: %w", flags.Arg(0), command.ErrUsage)
 	}
 	// Only the default file may be missing.
 	if err := config.Load(*path, &c); err != nil && !(*path == defaultConfig && errors.Is(err, fs.ErrNotExist)) {

@@ -42,14 +42,22 @@ func TestRunRefuses(t *testing.T) {
 	}
 	bad("a flag nobody knows", "-port", "-port", "80")
 	bad("an argument", "unexpected argument", "start")
-	bad("a backup to nowhere", "name one file", "backup")
-	bad("two files to restore", "name one file", "restore", "a", "b")
+	bad("a backup to nowhere", "name one FILE", "backup")
+	bad("two files to restore", "name one FILE", "restore", "a", "b")
 	bad("no file", "no such file", "-config", filepath.Join(dir, "none"))
 	bad("a misspelt field", "isuer", "-config", write(t, `isuer = "https://id.example.com"`))
+	bad("a check of what can not be used", "data_dir", "-check", "-config", write(t, `issuer = "http://127.0.0.1:0"`))
 	bad("no TOML", "parse configuration", "-config", write(t, `issuer: x`))
 	bad("no issuer", "issuer", "-config", write(t, ""))
 	bad("no data folder", "data_dir", "-config", write(t, `issuer = "http://127.0.0.1:0"`))
-	bad("no catalogue", "catalogue", "-config", write(t, fmt.Sprintf("issuer = \"http://127.0.0.1:0\"\ndata_dir = %q", dir)))
+	bad("a number for a time", "72h", "-config", write(t, `code_life = 10`))
+	bad("no key", "admin_keys", "-check", "-config", write(t, fmt.Sprintf("issuer = \"http://127.0.0.1:0\"\ndata_dir = %q\n[[admin_keys]]\nname = \"x\"", dir)))
+	bad("a client without a name", "clients", "-check", "-config", write(t, fmt.Sprintf("issuer = \"http://127.0.0.1:0\"\ndata_dir = %q\n[[clients]]\nbearer = true", dir)))
+	bad("a day that is none", "2026-11-21", "-config", write(t, fmt.Sprintf("issuer = \"http://127.0.0.1:0\"\ndata_dir = %q", dir)), "clock", "today")
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("what could not run has made %v: %v", left, err)
+	}
+	bad("no catalogue", "catalogue: name the YAML file", "-config", write(t, fmt.Sprintf("issuer = \"http://127.0.0.1:0\"\ndata_dir = %q", dir)))
 }
 
 func TestHelp(t *testing.T) {
@@ -57,8 +65,10 @@ func TestHelp(t *testing.T) {
 	if err := run(t.Context(), []string{"-help"}, io.Discard, &said); !errors.Is(err, flag.ErrHelp) {
 		t.Error(err)
 	}
-	if !strings.Contains(said.String(), "-config") {
-		t.Errorf("%q does not tell the flags", said.String())
+	for _, want := range []string{"-config", "backup FILE", "rotate statement|token", "clock show|DAY"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("%q does not tell of %s", said.String(), want)
+		}
 	}
 }
 
@@ -176,6 +186,13 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("restored under a running cloud: %v", err)
 	}
 	r.stop()
+	missing := filepath.Join(t.TempDir(), "none.db")
+	if err := run(t.Context(), []string{"-config", path, "restore", missing}, io.Discard, io.Discard); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("restored what is not there: %v", err)
+	}
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("looking for a backup made a file")
+	}
 	for _, era := range []string{"era=2", "era=3"} {
 		if said, err := task("restore"); err != nil || !strings.Contains(said, era) {
 			t.Errorf("%v, want %s: %s", err, era, said)

@@ -1,6 +1,7 @@
 // Package command is the start and the end of a program. It promises a context
 // that ends on SIGINT and SIGTERM; and that an error is one line on stderr and ends
-// the process with 1, where a question for help is no error.
+// the process with 1, or with 2 if the command line was wrong, where a question
+// for help is no error.
 package command
 
 import (
@@ -11,8 +12,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
+
+// ErrUsage: the command line is wrong.
+var ErrUsage = errors.New("see -help")
 
 // A Run is a program without the process around it. It returns when ctx ends.
 type Run func(ctx context.Context, args []string, stdout, stderr io.Writer) error
@@ -25,11 +30,39 @@ func Main(name string, run Run) {
 	os.Exit(code(name, err, os.Stderr))
 }
 
+// Flags reads the flags of a program, which are told to who asks for help, and to
+// nobody else.
+func Flags(flags *flag.FlagSet, args []string, help io.Writer) error {
+	flags.SetOutput(io.Discard)
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(help)
+		flags.Usage()
+	case err != nil:
+		err = fmt.Errorf("%w: %w", err, ErrUsage)
+	}
+	return err
+}
+
 // code says an error and is what a process ends with after it.
 func code(name string, err error, stderr io.Writer) int {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
-	fmt.Fprintf(stderr, "%s: %v\n", name, err)
+	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err))
+	if errors.Is(err, ErrUsage) {
+		return 2
+	}
 	return 1
+}
+
+// oneLine is an error's text in one line: several errors that were joined, and
+// some of libraries', have more.
+func oneLine(err error) string {
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return strings.Join(lines, "; ")
 }

@@ -62,10 +62,28 @@ func TestCode(t *testing.T) {
 		{nil, 0, ""},
 		{fmt.Errorf("flags: %w", flag.ErrHelp), 0, ""},
 		{errors.New("no disk"), 1, "x: no disk\n"},
+		{errors.Join(errors.New("no disk"), errors.New("no net")), 1, "x: no disk; no net\n"},
+		{fmt.Errorf("two words: %w", ErrUsage), 2, "x: two words: see -help\n"},
 	} {
 		var stderr bytes.Buffer
 		if got := code("x", c.err, &stderr); got != c.code || stderr.String() != c.says {
 			t.Errorf("%v: %d, %q", c.err, got, stderr.String())
+		}
+	}
+}
+
+// The list of flags is an answer to -help, and no part of an error.
+func TestFlags(t *testing.T) {
+	for arg, want := range map[string]error{"-help": flag.ErrHelp, "-nonsense": ErrUsage, "-on": nil} {
+		flags := flag.NewFlagSet("x", flag.ContinueOnError)
+		on := flags.Bool("on", false, "be on")
+		var help bytes.Buffer
+		err := Flags(flags, []string{arg}, &help)
+		if !errors.Is(err, want) || *on != (err == nil) {
+			t.Errorf("%s: %v, want %v", arg, err, want)
+		}
+		if told := strings.Contains(help.String(), "be on"); told != (arg == "-help") {
+			t.Errorf("%s: told %q", arg, help.String())
 		}
 	}
 }
