@@ -22,6 +22,18 @@ type Status struct {
 	Connected    bool              `json:"connected"` // to the cloud's broker
 	Pending      int               `json:"pending"`   // decisions the cloud has not acknowledged
 	Generation   uint64            `json:"generation"`
+	Events       *Collected        `json:"events,omitempty"` // only for those who may hand some in
+}
+
+// Collected counts what became of the events of everybody who is linked, whoever
+// handed them in.
+type Collected struct {
+	Waiting uint64 `json:"waiting"` // to be sent
+	Sent    uint64 `json:"sent"`    // and answered for by the cloud
+	Deleted uint64 `json:"deleted"` // somebody said no, or they waited for too long
+	Dropped uint64 `json:"dropped"` // for want of room
+	// Refused counts, since the agent's start, those that were not taken.
+	Refused map[cardea.Reason]uint64 `json:"refused,omitempty"`
 }
 
 // The states of a pairing.

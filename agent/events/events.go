@@ -67,6 +67,7 @@ type Collector struct {
 	size    int           // of their data
 	wrote   time.Time
 	full    chan struct{} // one slot: do not wait for more
+	refused map[cardea.Reason]uint64
 }
 
 // New makes a collector.
@@ -75,7 +76,7 @@ func New(cfg Config) *Collector {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Every, cfg.Linger = cmp.Or(cfg.Every, time.Second), cmp.Or(cfg.Linger, 2*time.Second)
-	return &Collector{cfg: cfg, began: cfg.Gate.Boot(), fresh: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+	return &Collector{cfg: cfg, began: cfg.Gate.Boot(), fresh: make(chan struct{}, 1), full: make(chan struct{}, 1), refused: map[cardea.Reason]uint64{}}
 }
 
 // Bounds of what is written at once without waiting.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -255,6 +256,9 @@ func TestOnlyWhatMayBeCollected(t *testing.T) {
 		out = w.submit(sent, stranger, event("8", "music", "track"))
 		if out[0].Reason != cardea.ReasonWithdrawn || out[1].Reason != cardea.ReasonUnknown || !out[2].Accepted {
 			t.Errorf("%+v", out)
+		}
+		if n := w.Refused(); !maps.Equal(n, map[cardea.Reason]uint64{cardea.ReasonNotAsked: 1, cardea.ReasonUnknown: 2, cardea.ReasonWithdrawn: 1}) {
+			t.Errorf("%v", n)
 		}
 	})
 }

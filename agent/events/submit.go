@@ -19,6 +19,23 @@ import (
 // ErrInvalid is returned for what can be no event: a mistake of the program.
 var ErrInvalid = errors.New("not an event")
 
+// Refused counts what was not taken since the start, by the reason.
+func (c *Collector) Refused() map[cardea.Reason]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.refused)
+}
+
+func (c *Collector) countRefused(all []client.Outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, o := range all {
+		if !o.Accepted {
+			c.refused[o.Reason]++
+		}
+	}
+}
+
 // Submit takes events of whoever uses the device now from a program, and says
 // what became of each. What is accepted is on the disk. An error is that of the
 // disk, or ErrInvalid, and then nothing was taken; with that of ctx it may have
@@ -34,6 +51,7 @@ func (c *Collector) Submit(ctx context.Context, program string, events []client.
 	for i, e := range events {
 		taken.Events[i] = client.Outcome{ID: e.ID, Reason: cardea.ReasonGuest}
 	}
+	defer func() { c.countRefused(taken.Events) }()
 	if !ok {
 		return taken, nil
 	}

@@ -17,6 +17,8 @@ import (
 // and leaves only while it is allowed.
 type Collector interface {
 	Submit(ctx context.Context, program string, events []client.Datum) (client.Taken, error)
+	// Refused counts what was not taken, since the start.
+	Refused() map[cardea.Reason]uint64
 }
 
 // collect takes events. That something may not be collected is no error: the

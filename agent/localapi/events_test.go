@@ -35,6 +35,25 @@ func (h *house) Submit(_ context.Context, program string, list []client.Datum) (
 	return taken, h.broken
 }
 
+// Refused is what Submit would have counted.
+func (h *house) Refused() map[cardea.Reason]uint64 {
+	return map[cardea.Reason]uint64{cardea.ReasonNotAsked: 3}
+}
+
+// Who may hand events in is told how many there are; nobody else is.
+func TestStatusCountsEvents(t *testing.T) {
+	for entitlement, told := range map[string]bool{"events": true, "decide": false} {
+		h := newHouse(t, fmt.Sprintf("name = \"player\"\nuser = \"%d\"\nentitlements = [%q]\npurposes = [\"*\"]", os.Getuid(), entitlement))
+		st, err := h.client(t).Status(t.Context())
+		if err != nil || (st.Events != nil) != told {
+			t.Errorf("%s: %+v, %v", entitlement, st.Events, err)
+		}
+		if told && st.Events.Refused[cardea.ReasonNotAsked] != 3 {
+			t.Errorf("%+v", st.Events)
+		}
+	}
+}
+
 func TestCollect(t *testing.T) {
 	h := newHouse(t)
 	c := h.client(t)

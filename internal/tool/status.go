@@ -52,6 +52,9 @@ func (c *call) status(st client.Status, people []client.Person) {
 	if st.Pending > 0 {
 		c.fact("on its way", count(st.Pending, "decision", "decisions")+" to the cloud")
 	}
+	if st.Events != nil && st.Events.Waiting > 0 {
+		c.fact("to be sent", count(int(st.Events.Waiting), "event", "events")+" that programs collected")
+	}
 	c.fact("you are", st.Program+c.style.faint("  "+strings.Join(st.Entitlements, " ")))
 	c.gap()
 }

@@ -45,6 +45,7 @@ type queueState struct {
 	Waiting map[cardea.Key]uint64 `json:"waiting"` // under each key that is needed
 	Recent  []cardea.ItemID       `json:"recent"`  // the newest that were taken
 
+	Sent    uint64 `json:"sent"`    // and answered for by the cloud
 	Version uint64 `json:"version"` // grows with each change
 	// Kept are the counts that are told, less what is held, which is Waiting.
 	Kept map[cardea.Key]cardea.Kept `json:"kept"`
@@ -170,6 +171,36 @@ func (db *DB) Waiting() (map[cardea.LinkID]int, error) {
 	return waiting, err
 }
 
+// Counts are what became of what was collected, for all links there are.
+type Counts struct {
+	Waiting uint64 // here
+	Sent    uint64 // and answered for by the cloud
+	Deleted uint64 // because it was not given any more, or waited for too long
+	Dropped uint64 // for want of room
+}
+
+// Collected counts what became of everything. A queue that can not be read counts
+// nothing: it is deleted when it is opened.
+func (db *DB) Collected() (c Counts, err error) {
+	err = db.view(func(tx *bbolt.Tx) error {
+		c = Counts{}
+		return db.queues(tx, func(link cardea.LinkID) error {
+			q, _, err := db.queue(tx, link)
+			if err != nil {
+				return nil
+			}
+			c.Waiting += uint64(q.Count)
+			c.Sent += q.Sent
+			for _, k := range q.Kept {
+				c.Deleted += k.Deleted
+				c.Dropped += k.Dropped
+			}
+			return nil
+		})
+	})
+	return c, err
+}
+
 // Sent deletes what the cloud has answered for: everything up to a number. Of
 // another queue than the link's present one nothing is deleted. A number that was
 // not given yet tells that this database was put back to an earlier state: what
@@ -179,7 +210,11 @@ func (db *DB) Sent(link cardea.LinkID, queue cardea.QueueID, upTo uint64) error 
 		if q.ID == queue && upTo > q.Last {
 			q.ID = cardea.NewID[cardea.QueueID]()
 		}
-		return "", q.ID == queue && item.N <= upTo
+		sent := q.ID == queue && item.N <= upTo
+		if sent {
+			q.Sent++
+		}
+		return "", sent
 	})
 }
 

@@ -134,6 +134,9 @@ func TestQueue(t *testing.T) {
 	if k := d.counts(music); k.Held != 1 || k.Deleted != 0 {
 		t.Errorf("%+v", k)
 	}
+	if n, err := d.db.Collected(); err != nil || n != (devicedb.Counts{Waiting: 1, Sent: 1}) {
+		t.Errorf("%+v, %v", n, err)
+	}
 	if after, _ := d.db.Purged(d.id); after.N <= before.N {
 		t.Errorf("the counts have changed under the number %d", after.N)
 	}
@@ -339,6 +342,9 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 	if k := d.counts(music); k.Dropped != uint64(rounds*each-room) || k.Held != uint64(room) || k.Deleted != 0 {
 		t.Errorf("%+v", k)
+	}
+	if n, err := d.db.Collected(); err != nil || n != (devicedb.Counts{Waiting: uint64(room), Dropped: uint64(rounds*each - room)}) {
+		t.Errorf("%+v, %v", n, err)
 	}
 	info, err := os.Stat(d.path)
 	must(t, err)
