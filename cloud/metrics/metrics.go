@@ -38,6 +38,7 @@ type Metrics struct {
 	letters   *prometheus.CounterVec
 	waiting   prometheus.Gauge
 	oldest    prometheus.Gauge
+	events    events
 	requests  *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
 	inFlight  prometheus.Gauge
@@ -62,6 +63,7 @@ func New() *Metrics {
 		letters:   counter("cardea_letters_total", "Letters to owners that need no more work: sent, or why nobody will read them.", "result"),
 		waiting:   gauge("cardea_letters_waiting", "Letters that are to be sent."),
 		oldest:    gauge("cardea_letters_oldest_timestamp_seconds", "When the oldest of the letters that wait was posted; 0: none waits."),
+		events:    newEvents(),
 		requests:  counter("cardea_http_requests_total", "Requests, by route and status.", "method", "route", "code"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "cardea_http_request_seconds",
 			Help: "How long requests took. Polls of a pairing and of the changes are held on purpose.", Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 20}}, []string{"route"}),
@@ -69,6 +71,7 @@ func New() *Metrics {
 	}
 	m.registry.MustRegister(m.applied, m.answers, m.refused, m.rejected, m.decisions, m.grants, m.paired, m.lapsed, m.behind, m.swept,
 		m.letters, m.waiting, m.oldest, m.requests, m.seconds, m.inFlight, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
+	m.events.register(m.registry)
 	m.zero()
 	return m
 }

@@ -64,6 +64,19 @@ func TestCounts(t *testing.T) {
 		`cardea_links_behind 3`, `cardea_links_lapsed{class="B"} 2`, `cardea_last_sweep_timestamp_seconds 1.8e+09`, `cardea_devices_connected 7`)
 }
 
+func TestCountsEvents(t *testing.T) {
+	m := metrics.New()
+	wants(t, scrape(t, m), `cardea_events_total{became="given_up"} 0`, `cardea_events_batches_refused_total{reason="full"} 0`,
+		`cardea_events_refused_total{reason="withdrawn",when="taking"} 0`, `cardea_events_deliveries_failed_total{reason="failed"} 0`, `cardea_events_overtaken_total 0`)
+	m.Events(metrics.Taken, 3)
+	m.EventRefused(metrics.Passing, cardea.ReasonWithdrawn)
+	m.BatchRefused(metrics.Forked)
+	m.NotDelivered(metrics.Refused)
+	m.Overtaken(2)
+	wants(t, scrape(t, m), `cardea_events_total{became="taken"} 3`, `cardea_events_batches_refused_total{reason="forked"} 1`,
+		`cardea_events_refused_total{reason="withdrawn",when="passing_on"} 1`, `cardea_events_deliveries_failed_total{reason="refused"} 1`, `cardea_events_overtaken_total 2`)
+}
+
 // Requests are counted by the pattern of their route. What a stranger makes up,
 // and what a path holds, makes no series.
 func TestRequests(t *testing.T) {
