@@ -141,6 +141,51 @@ func (f *Files) Deliver(_ context.Context, lines []Line) ([]Line, error) {
 	return lines, nil
 }
 
+// TakeBack writes the file anew without some lines. Whoever follows it has seen
+// them.
+func (f *Files) TakeBack(ids []cardea.ItemID) error {
+	if f.file == nil || !slices.ContainsFunc(ids, func(id cardea.ItemID) bool { return f.ids[id] }) {
+		return nil
+	}
+	path := f.file.Name()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("events file: %w", err)
+	}
+	var kept []byte
+	for line := range bytes.Lines(text[:f.at]) {
+		var read struct {
+			ID cardea.ItemID `json:"id"`
+		}
+		if json.Unmarshal(line, &read) != nil || !slices.Contains(ids, read.ID) {
+			kept = append(kept, line...)
+		}
+	}
+	if err := f.replace(path, kept); err != nil {
+		return fmt.Errorf("events file: %w", err)
+	}
+	return nil
+}
+
+// replace has a file be another, whole, or as it was.
+func (f *Files) replace(path string, text []byte) error {
+	other, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
+	if err != nil {
+		return err
+	}
+	_, err = other.Write(text)
+	if err = errors.Join(err, other.Sync(), other.Close()); err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(path+".new"))
+	}
+	begun := f.begun
+	err = errors.Join(f.file.Close(), f.syncDir(), f.goOn(path))
+	f.begun = begun
+	return err
+}
+
 // Settled gives the file its name if it is time.
 func (f *Files) Settled() error {
 	if f.file == nil || f.at == 0 || f.at < f.size && time.Since(f.begun) < f.age {

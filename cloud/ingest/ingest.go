@@ -5,28 +5,33 @@
 // decided on by the ledger as it stands then, what is granted is stored to be
 // passed on, and up to which number the queue was taken is noted. The answer says
 // that number, which is the device's receipt: what comes again below it is passed
-// over. What was not granted is named with its reason, and kept nowhere.
+// over, whichever cloud of the database it comes to. What was not granted is named
+// with its reason, and kept nowhere.
 //
-// An event is decided on once more when it is passed on, so that a no that was
-// said meanwhile stops it here too. It leaves as a [Line], which can not be made
-// without such a decision. It is forgotten when its receiver has it: the file is
-// on the disk, or the webhook was answered.
+// What is stored waits for any cloud of the database. The one that claims an event
+// decides on it once more, so that a no that was said meanwhile stops it here too.
+// It leaves as a [Line], which can not be made without such a decision. It is
+// forgotten when its receiver has it: the file is on the disk, or the webhook was
+// answered. A cloud that dies meanwhile finishes what it claimed when it is back;
+// if it is not back for long it is overtaken, and then takes out of its file what
+// others have written since.
+//
+// When an account is erased, what waits of it is forgotten in that transaction,
+// and a note that it was follows what was passed on before.
 package ingest
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/ledger"
+	"github.com/cardea-id/cardea/cloud/metrics"
 	"github.com/cardea-id/cardea/internal/jose"
 	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/internal/wire"
@@ -39,10 +44,14 @@ type Config struct {
 	Ledger *ledger.Ledger
 	// Sink takes what is passed on.
 	Sink Sink
-	// Node names this cloud among those of one database: each passes on what it
-	// took itself.
+	// Node names this cloud among those of one database, always the same.
 	Node string
-	Log  *slog.Logger
+	// Overtake is after how long another cloud's claims are taken over; 10 minutes
+	// by default. The sink is given half as long at once.
+	Overtake time.Duration
+	// Metrics counts what becomes of events. Nil: nobody sees it.
+	Metrics *metrics.Metrics
+	Log     *slog.Logger
 }
 
 // A Sink takes lines.
@@ -53,6 +62,8 @@ type Sink interface {
 	Deliver(ctx context.Context, lines []Line) (arrived []Line, err error)
 	// Arrived names what has arrived, and was perhaps not yet forgotten.
 	Arrived() []cardea.ItemID
+	// TakeBack takes back what may have arrived and was passed on by another.
+	TakeBack([]cardea.ItemID) error
 	// Settled is called when everything that arrived is forgotten.
 	Settled() error
 }
@@ -65,7 +76,11 @@ type Ingest struct {
 }
 
 // New makes an ingest.
-func New(c Config) *Ingest { return &Ingest{Config: c, fresh: make(chan struct{}, 1)} }
+func New(c Config) *Ingest {
+	c.Overtake = cmp.Or(c.Overtake, overtake)
+	c.Metrics = cmp.Or(c.Metrics, metrics.New())
+	return &Ingest{Config: c, fresh: make(chan struct{}, 1)}
+}
 
 // mostWaiting bounds what waits to be passed on of one account.
 const mostWaiting = 20_000
@@ -99,26 +114,36 @@ func (in *Ingest) Handler() http.Handler {
 			return err
 		}
 		taken, err := in.Take(r.Context(), sealed)
-		switch {
-		case errors.Is(err, accountdb.ErrNotFound):
-			return web.Errorf(http.StatusNotFound, "unknown_link", "no such link is known: pair again")
-		case errors.Is(err, errEnded):
-			return web.Errorf(http.StatusForbidden, "invalid_token", "the pairing has ended: pair again")
-		case errors.Is(err, errForked):
-			return web.Errorf(http.StatusForbidden, "forked", "%v", errForked)
-		case errors.Is(err, errFull):
-			w.Header().Set("Retry-After", "60")
-			return web.Errorf(http.StatusServiceUnavailable, "temporarily_unavailable", "%v: try again later", errFull)
-		case errors.Is(err, wire.ErrSignature):
-			return web.Errorf(http.StatusForbidden, "signature", "the batch is not signed or sealed by this link's device")
-		case errors.Is(err, wire.ErrMalformed), errors.Is(err, wire.ErrTooBig), errors.Is(err, wire.ErrForeign), errors.Is(err, wire.ErrVersion):
-			return web.Errorf(http.StatusBadRequest, "malformed", "the batch can not be read: send the sealed bytes unchanged")
-		case err != nil:
-			return err
+		if err != nil {
+			why, answer := refusalOf(err)
+			in.Metrics.BatchRefused(why)
+			if why == metrics.Full {
+				w.Header().Set("Retry-After", "60")
+			}
+			return answer
 		}
 		web.JSON(w, http.StatusOK, taken)
 		return nil
 	})
+}
+
+// refusalOf says why a batch is not taken, and how that is answered.
+func refusalOf(err error) (why string, answer error) {
+	switch {
+	case errors.Is(err, accountdb.ErrNotFound):
+		return metrics.Unknown, web.Errorf(http.StatusNotFound, "unknown_link", "no such link is known: pair again")
+	case errors.Is(err, errEnded):
+		return metrics.Ended, web.Errorf(http.StatusForbidden, "invalid_token", "the pairing has ended: pair again")
+	case errors.Is(err, errForked):
+		return metrics.Forked, web.Errorf(http.StatusForbidden, "forked", "%v", errForked)
+	case errors.Is(err, errFull):
+		return metrics.Full, web.Errorf(http.StatusServiceUnavailable, "temporarily_unavailable", "%v: try again later", errFull)
+	case errors.Is(err, wire.ErrSignature):
+		return metrics.Signature, web.Errorf(http.StatusForbidden, "signature", "the batch is not signed or sealed by this link's device")
+	case errors.Is(err, wire.ErrMalformed), errors.Is(err, wire.ErrTooBig), errors.Is(err, wire.ErrForeign), errors.Is(err, wire.ErrVersion):
+		return metrics.Malformed, web.Errorf(http.StatusBadRequest, "malformed", "the batch can not be read: send the sealed bytes unchanged")
+	}
+	return metrics.Fault, err
 }
 
 // Take takes one sealed batch; who sent it is proven by its signature alone.
@@ -128,12 +153,17 @@ func (in *Ingest) Take(ctx context.Context, sealed []byte) (Taken, error) {
 		return Taken{}, fmt.Errorf("ingest: %w", err)
 	}
 	var taken Taken
-	err = in.DB.Update(ctx, func(tx *accountdb.Tx) error {
-		taken, err = in.take(tx, batch)
+	var kept int
+	err = in.DB.Update(ctx, func(tx *accountdb.Tx) (err error) {
+		taken, kept, err = in.take(tx, batch)
 		return err
 	})
 	if err != nil {
 		return Taken{}, fmt.Errorf("ingest: %w", err)
+	}
+	in.Metrics.Events(metrics.Taken, kept)
+	for _, r := range taken.Refused {
+		in.Metrics.EventRefused(metrics.Taking, r.Reason)
 	}
 	select {
 	case in.fresh <- struct{}{}:
@@ -163,100 +193,52 @@ func (in *Ingest) open(ctx context.Context, sealed []byte) (b cardea.Batch, err 
 	return wire.OpenBatch(sealed, device.ID, id, key, pub)
 }
 
-func (in *Ingest) take(tx *accountdb.Tx, batch cardea.Batch) (Taken, error) {
-	link, err := tx.Link(batch.Link)
+// take also counts what is kept to be passed on.
+func (in *Ingest) take(tx *accountdb.Tx, batch cardea.Batch) (taken Taken, kept int, err error) {
+	link, err := in.sender(tx, batch.Link)
 	if err != nil {
-		return Taken{}, err
+		return taken, 0, err
+	}
+	if taken.Stored, err = tx.EventQueue(link.ID, batch.Queue); err != nil {
+		return taken, 0, err
+	}
+	leave, err := in.Ledger.Leave(tx, link)
+	if err != nil {
+		return taken, 0, err
+	}
+	for _, item := range batch.Items {
+		if item.N <= taken.Stored {
+			continue // it is a repetition
+		}
+		taken.Stored = item.N
+		if _, why := leave.Of(item); why != cardea.ReasonGranted {
+			taken.Refused = append(taken.Refused, Refused{item.N, why})
+			continue
+		}
+		if err := tx.StoreEvent(link, item, cardea.NewID[cardea.DecisionID]()); err != nil {
+			return taken, 0, err
+		}
+		kept++
+	}
+	return taken, kept, tx.SetEventQueue(link.ID, batch.Queue, taken.Stored)
+}
+
+// sender is the link of a batch, if anything is taken from it now.
+func (in *Ingest) sender(tx *accountdb.Tx, id cardea.LinkID) (accountdb.Link, error) {
+	link, err := tx.Link(id)
+	if err != nil {
+		return link, err
 	}
 	waiting, err := tx.EventsWaiting(link.Account)
 	switch {
 	case err != nil:
-		return Taken{}, err
+		return link, err
 	case link.State != accountdb.LinkLive:
-		return Taken{}, errEnded
+		return link, errEnded
 	case link.Forked:
-		return Taken{}, errForked
+		return link, errForked
 	case waiting >= mostWaiting:
-		return Taken{}, errFull
+		return link, errFull
 	}
-	stored, err := tx.EventQueue(link.ID, batch.Queue)
-	if err != nil {
-		return Taken{}, err
-	}
-	taken := Taken{Stored: stored}
-	for _, item := range batch.Items {
-		if item.N <= stored {
-			continue // it is a repetition
-		}
-		_, why, err := in.Ledger.Leaves(tx, link, item)
-		if err == nil && why == cardea.ReasonGranted {
-			err = tx.StoreEvent(link, in.Node, item, cardea.NewID[cardea.DecisionID]())
-		} else if err == nil {
-			taken.Refused = append(taken.Refused, Refused{item.N, why})
-		}
-		if err != nil {
-			return Taken{}, err
-		}
-		taken.Stored = item.N
-	}
-	return taken, tx.SetEventQueue(link.ID, batch.Queue, taken.Stored)
-}
-
-// A Line is an event as the brand gets it. Subject is the pseudonym of its person.
-// Decision names the cloud's decision to take it, and Consents by what each key
-// was given when it was passed on.
-type Line struct {
-	ID         cardea.ItemID     `json:"id"`
-	Decision   cardea.DecisionID `json:"decision"`
-	Purpose    cardea.PurposeID  `json:"purpose"`
-	Facets     []cardea.Facet    `json:"facets"`
-	Subject    string            `json:"subject"`
-	Device     cardea.DeviceID   `json:"device"`
-	Recipient  string            `json:"recipient,omitempty"`
-	Source     string            `json:"source"`
-	Method     cardea.Method     `json:"method"`
-	Collected  cardea.Millis     `json:"collected"`
-	LegalBasis string            `json:"legal_basis"`
-	Consents   []ledger.Basis    `json:"consents"`
-	Data       json.RawMessage   `json:"data"`
-
-	row   int64
-	retry time.Duration
-}
-
-// decide is the decision at the moment of passing on. It is the only maker of
-// lines.
-func (in *Ingest) decide(tx *accountdb.Tx, e accountdb.Event) (line Line, why cardea.Reason, err error) {
-	link, err := tx.Link(e.Link)
-	if err != nil {
-		return line, "", err
-	}
-	basis, why, err := in.Ledger.Leaves(tx, link, e.Item)
-	if err != nil || why != cardea.ReasonGranted {
-		return line, why, err
-	}
-	account, err := tx.Account(e.Account)
-	if err != nil {
-		return line, "", err
-	}
-	cat, _ := in.Ledger.Catalogue.Current()
-	purpose, _ := cat.Purpose(e.Item.Purpose)
-	line = Line{
-		ID: e.Item.ID, Decision: e.Decision, Purpose: e.Item.Purpose, Subject: account.Subject, Device: link.Device,
-		Recipient: e.Item.Recipient, Source: e.Item.Source, Method: e.Item.Method, Collected: e.Item.Collected,
-		LegalBasis: purpose.LegalBasis, Consents: basis, Data: slices.Clone(e.Item.Data), row: e.ID,
-	}
-	for _, b := range basis {
-		line.Facets = append(line.Facets, b.Key.Facet())
-	}
-	return line, why, nil
-}
-
-// told lists the reasons of what was not passed on, for the log.
-func told(reasons map[cardea.Reason]int) string {
-	var all []string
-	for _, why := range slices.Sorted(maps.Keys(reasons)) {
-		all = append(all, fmt.Sprintf("%s %d", why, reasons[why]))
-	}
-	return strings.Join(all, ", ")
+	return link, nil
 }

@@ -66,6 +66,11 @@ func (s *sink) Deliver(_ context.Context, lines []ingest.Line) ([]ingest.Line, e
 func (s *sink) Arrived() []cardea.ItemID { return nil }
 func (s *sink) Settled() error           { return nil }
 
+func (s *sink) TakeBack(ids []cardea.ItemID) error {
+	s.lines = slices.DeleteFunc(s.lines, func(l ingest.Line) bool { return slices.Contains(ids, l.ID) })
+	return nil
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -151,19 +156,28 @@ func (w *world) pass() {
 	done := make(chan struct{})
 	go func() { defer close(done); w.Run(ctx) }()
 	for range 500 {
-		var waiting int
-		w.update(func(tx *accountdb.Tx) (err error) {
-			due, err := tx.DueEvents("one", 10)
-			waiting = len(due)
-			return err
-		})
-		if waiting == 0 {
+		if !w.due() {
 			break
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
 	cancel()
 	<-done
+}
+
+// due reports whether something is due, or is being passed on.
+func (w *world) due() (due bool) {
+	w.t.Helper()
+	w.update(func(tx *accountdb.Tx) error {
+		claimed, err := tx.ClaimedEvents("one")
+		if err != nil {
+			return err
+		}
+		next, ok, err := tx.NextEvent("one", time.Hour)
+		due = len(claimed) > 0 || ok && next <= tx.Millis()
+		return err
+	})
+	return due
 }
 
 const played = `{"track":"4711"}`

@@ -48,46 +48,55 @@ type Basis struct {
 	Decided cardea.Point   `json:"decided"`
 }
 
-// Leaves decides, in this transaction, whether what a device has collected for a
-// link may be passed on: its purpose names every field and the recipient, and all
-// keys it takes are given on the device, now and without a break since they were
-// when it was collected. The reason is granted, with by what they are given, or
-// why not.
-func (l *Ledger) Leaves(tx *accountdb.Tx, link accountdb.Link, item cardea.Item) ([]Basis, cardea.Reason, error) {
+// A Leave decides, in one transaction, on what a device has collected for a link.
+type Leave struct {
+	cat      *cardea.Catalogue
+	device   cardea.DeviceID
+	consents []cardea.Consent
+	entries  []cardea.Entry
+	now      cardea.Millis
+}
+
+// Leave reads what decides on everything that was collected for a link.
+func (l *Ledger) Leave(tx *accountdb.Tx, link accountdb.Link) (*Leave, error) {
 	if err := l.Catalogue.Follow(tx); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	cat, _ := l.Catalogue.Current()
 	device, err := tx.Device(link.Device)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	consents, err := l.consents(tx, cat, link, device.Kind)
-	if err != nil {
-		return nil, "", err
+	v := &Leave{cat: cat, device: link.Device, now: tx.Millis()}
+	if v.consents, err = l.consents(tx, cat, link, device.Kind); err != nil {
+		return nil, err
 	}
-	if why := covered(cat, consents, item); why != cardea.ReasonGranted {
-		return nil, why, nil
+	v.entries, err = tx.Decisions(link.Account, 0)
+	return v, err
+}
+
+// Of decides whether an item may be passed on: its purpose names every field and
+// the recipient, and all keys it takes are given on the device, now and without a
+// break since they were when it was collected. The reason is granted, with by what
+// they are given, or why not.
+func (v *Leave) Of(item cardea.Item) ([]Basis, cardea.Reason) {
+	if why := covered(v.cat, v.consents, item); why != cardea.ReasonGranted {
+		return nil, why
 	}
-	entries, err := tx.Decisions(link.Account, 0)
-	if err != nil {
-		return nil, "", err
-	}
-	now := tx.Millis()
-	view := cardea.NewView(consents, nil, now, now.Add(cardea.ClassL.MaxStaleness()))
+	view := cardea.NewView(v.consents, nil, v.now, v.now.Add(cardea.ClassL.MaxStaleness()))
 	var basis []Basis
 	for _, need := range item.Needs {
-		a := cardea.Decide(view, cardea.Now{Time: now, Synced: true}, cardea.Query{Key: need.Key, Use: cardea.UseEgress})
+		a := cardea.Decide(view, cardea.Now{Time: v.now, Synced: true}, cardea.Query{Key: need.Key, Use: cardea.UseEgress})
 		if a.Verdict != cardea.Allow {
-			return nil, a.Reason, nil
+			return nil, a.Reason
 		}
-		terms, _ := cat.Terms(need.Key)
-		if terms.Class != cardea.ClassN && !cardea.GivenSince(entries, link.Device, need.Key, terms, need.Decided) {
-			return nil, cardea.ReasonWithdrawn, nil
+		terms, _ := v.cat.Terms(need.Key)
+		if terms.Class != cardea.ClassN && !cardea.GivenSince(v.entries, v.device, need.Key, terms, need.Decided) {
+			return nil, cardea.ReasonWithdrawn
 		}
-		basis = append(basis, basisOf(consents, entries, need.Key))
+		basis = append(basis, basisOf(v.consents, v.entries, need.Key))
 	}
-	return basis, cardea.ReasonGranted, nil
+	return basis, cardea.ReasonGranted
 }
 
 // covered checks what an item says against what may be collected: its fields, and

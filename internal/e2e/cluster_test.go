@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,8 +23,9 @@ import (
 	"github.com/cardea-id/cardea/internal/stage"
 )
 
-// newCluster starts two clouds on one PostgreSQL and one nats-server.
-func newCluster(t *testing.T) *stage.Cluster {
+// newCluster starts two clouds on one PostgreSQL and one nats-server. Both write
+// what devices collect to a folder.
+func newCluster(t *testing.T, events string) *stage.Cluster {
 	t.Helper()
 	must(t, stage.BuildBroker(bin))
 	server, err := postgrestest.Start()
@@ -34,7 +36,7 @@ func newCluster(t *testing.T) *stage.Cluster {
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s, err := stage.StartCluster(t.Context(), stage.Config{
-		Bin: bin, Dir: dir, Catalogue: shipped(t), Clients: "[[clients]]\nid = \"tv-app\"\nbearer = true\n",
+		Bin: bin, Dir: dir, Catalogue: shipped(t), Clients: fmt.Sprintf("[[clients]]\nid = \"tv-app\"\nbearer = true\n\n[ingest]\ndir = %q\novertake = \"1s\"\n", events),
 	}, server.URL("cardea"))
 	must(t, err)
 	t.Cleanup(func() {
@@ -216,10 +218,12 @@ func heldAtTheOther(t *testing.T, s *stage.Cluster, waits *stage.Node, phone *ow
 }
 
 // Two clouds serve one fleet; one of them is killed while both are busy. What
-// was acknowledged stands, every device follows, pairings go on, and a device
-// that waits at one hears at once what its owner says at the other.
+// was acknowledged stands, every device follows, pairings go on, a device that
+// waits at one hears at once what its owner says at the other, and what a device
+// collects arrives once, whichever took it and whichever passed it on.
 func TestTwoNodesOneKilled(t *testing.T) {
-	s := newCluster(t)
+	events := filepath.Join(t.TempDir(), "events")
+	s := newCluster(t, events)
 	dies, stays := s.Nodes[0], s.Nodes[1]
 	const fleet = 3
 	agents, phones := make([]*stage.Agent, fleet), make([]*owner.Owner, fleet)
@@ -249,6 +253,8 @@ func TestTwoNodesOneKilled(t *testing.T) {
 	for i := range said {
 		load.Go(func() { said[i] = newBrand(s).decide(t.Context(), stop, subjects[i%fleet], "presence/use") })
 	}
+	var songs int
+	load.Go(func() { songs = handInUntil(t, stop, agents[0]) })
 	late, err := s.StartAgent(t.Context(), "late", "car")
 	must(t, err)
 	shown, err := late.Pair(t.Context())
@@ -265,12 +271,12 @@ func TestTwoNodesOneKilled(t *testing.T) {
 	load.Wait()
 
 	// Nothing that was acknowledged is lost.
-	events, _ := newBrand(s).changes(t)
+	changes, _ := newBrand(s).changes(t)
 	acknowledged, lost := 0, 0
 	for _, list := range said {
 		acknowledged += len(list)
 		for _, e := range list {
-			if !events[e] {
+			if !changes[e] {
 				lost++
 			}
 		}
@@ -279,6 +285,13 @@ func TestTwoNodesOneKilled(t *testing.T) {
 	if lost > 0 || acknowledged == 0 {
 		t.Errorf("%d of %d acknowledged decisions are lost", lost, acknowledged)
 	}
+
+	until(t, "what was collected has arrived", func() error {
+		if got := len(arrivedIn(t, events)); got < songs {
+			return fmt.Errorf("%d of %d", got, songs)
+		}
+		return nil
+	})
 
 	// Every device follows the one that is left.
 	for i, a := range agents {
@@ -300,6 +313,44 @@ func TestTwoNodesOneKilled(t *testing.T) {
 	phone := signInAt(t, s, dies, email(0))
 	choose(t, s.Stage, phone, "Don’t allow", recommend)
 	answers(t, agents[0], recommend, cardea.Deny)
+
+	// And takes back what the other has passed on meanwhile.
+	twice := 0
+	until(t, "each event stands in one file", func() error {
+		twice = 0
+		for _, lines := range arrivedIn(t, events) {
+			twice += len(lines) - 1
+		}
+		if twice > 0 {
+			return fmt.Errorf("%d stand in two", twice)
+		}
+		return nil
+	})
+	t.Attr("events-by-two-nodes-one-killed", fmt.Sprintf("events=%d arrived=%d twice=%d", songs, len(arrivedIn(t, events)), twice))
+	if songs < 100 {
+		t.Errorf("only %d events", songs)
+	}
+}
+
+// handInUntil hands in events until stop is closed, and each again until it is
+// accepted.
+func handInUntil(t *testing.T, stop <-chan struct{}, a *stage.Agent) (n int) {
+	for {
+		select {
+		case <-stop:
+			return n
+		default:
+		}
+		var batch []client.Datum
+		for i := range 32 { // so many are written at once, and not after a second
+			batch = append(batch, song(fmt.Sprintf("song-%d", n+i)))
+		}
+		taken, err := a.Collect(t.Context(), batch...)
+		if err == nil && taken.Events[31].Accepted {
+			n += len(batch)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 func email(i int) string { return fmt.Sprintf("owner-%d@example.com", i) }

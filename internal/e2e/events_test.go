@@ -20,6 +20,7 @@ import (
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/internal/owner"
 	"github.com/cardea-id/cardea/internal/stage"
+	"github.com/cardea-id/cardea/store/devicedb"
 )
 
 // A collecting house is a stage whose cloud writes what devices collect to files.
@@ -95,9 +96,11 @@ type line struct {
 }
 
 // arrived reads what the brand has, by track.
-func (c *collecting) arrived(t *testing.T) map[string][]line {
+func (c *collecting) arrived(t *testing.T) map[string][]line { t.Helper(); return arrivedIn(t, c.dir) }
+
+func arrivedIn(t *testing.T, dir string) map[string][]line {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(c.dir, "events-*"))
+	names, err := filepath.Glob(filepath.Join(dir, "events-*"))
 	must(t, err)
 	all := map[string][]line{}
 	for _, name := range names {
@@ -143,6 +146,11 @@ func TestIngestExactlyOnce(t *testing.T) {
 	go func() {
 		n, again := 0, 0
 		for ctx.Err() == nil {
+			// More than there is room for would be dropped, as it must be.
+			if s, err := c.agent.Status(context.Background()); err != nil || s.Events.Waiting > devicedb.MaxQueueItems/2 {
+				time.Sleep(5 * time.Millisecond)
+				continue
+			}
 			var batch []client.Datum
 			for i := range 32 { // so many are written at once, and not after a second
 				batch = append(batch, song(fmt.Sprintf("song-%d", n+i)))
@@ -186,6 +194,9 @@ func TestIngestExactlyOnce(t *testing.T) {
 		}
 	}
 	t.Logf("kills=%d events=%d handed-in-again=%d arrived=%d twice=%d lost=%d", total, all.events, all.again, len(got), twice, all.events-len(got))
+	if s, err := c.agent.Status(context.Background()); err != nil || s.Events.Dropped > 0 || s.Events.Deleted > 0 {
+		t.Errorf("the device says %+v, %v", s.Events, err)
+	}
 	if all.events < 100 {
 		t.Errorf("only %d events", all.events)
 	}

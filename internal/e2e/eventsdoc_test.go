@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -107,7 +109,7 @@ func shape(v any) string {
 }
 
 // A receiver of webhooks checks the signature, and is given an event again, under
-// the same id, until it has taken it.
+// the same id, until it has taken it. Those who run the cloud see it counted.
 func TestEventsWebhook(t *testing.T) {
 	secret := "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("s", 32)))
 	secrets, err := webhook.ParseSecrets(secret)
@@ -141,7 +143,11 @@ func TestEventsWebhook(t *testing.T) {
 	defer receiver.Close()
 	file := filepath.Join(t.TempDir(), "secret")
 	must(t, os.WriteFile(file, []byte(secret+"\n"), 0o600))
+	ports, err := stage.FreePorts(1)
+	must(t, err)
+	operate := net.JoinHostPort("127.0.0.1", ports[0])
 	c := &collecting{Stage: newStageWith(t, shipped(t), func(s *stage.Config) {
+		s.More = fmt.Sprintf("operate_listen = %q\n", operate)
 		s.Clients += fmt.Sprintf("\n[ingest]\nwebhook = %q\nwebhook_secret_file = %q\n", receiver.URL, file)
 	})}
 	c.agent, err = c.StartAgent(context.Background(), "kitchen", "speaker")
@@ -158,6 +164,21 @@ func TestEventsWebhook(t *testing.T) {
 			return fmt.Errorf("%v", ids)
 		}
 		return nil
+	})
+	until(t, "it is counted", func() error {
+		_, text, err := load(http.DefaultClient, get("http://"+operate+"/metrics"))
+		for _, line := range []string{
+			`cardea_events_total{became="taken"} 2`, `cardea_events_total{became="passed_on"} 2`, `cardea_events_total{became="given_up"} 0`,
+			`cardea_events_refused_total{reason="withdrawn",when="passing_on"} 0`, `cardea_events_waiting 0`, `cardea_events_oldest_seconds 0`,
+		} {
+			if !strings.Contains(text, "\n"+line+"\n") {
+				return fmt.Errorf("not there: %s, %v", line, err)
+			}
+		}
+		if strings.Contains(text, `cardea_events_deliveries_failed_total{reason="refused"} 0`) {
+			return errors.New("what the receiver refused is not counted")
+		}
+		return err
 	})
 	mu.Lock()
 	defer mu.Unlock()

@@ -85,8 +85,11 @@ func (tx *Tx) erase(account cardea.AccountID, e stopjournal.Erasure) error {
 	if err := tx.ForgetSignIns(account); err != nil {
 		return err
 	}
+	if err := tx.eraseEvents(account, e.ID); err != nil {
+		return err
+	}
 	for _, query := range []string{
-		`DELETE FROM events WHERE account = ?`, `DELETE FROM payloads WHERE account = ?`, `DELETE FROM settings WHERE account = ?`,
+		`DELETE FROM payloads WHERE account = ?`, `DELETE FROM settings WHERE account = ?`,
 		`DELETE FROM refresh_tokens WHERE grant_id IN (SELECT grants.id FROM grants WHERE account = ?)`,
 		`UPDATE grants SET name_sealed = NULL, serial = '', code = NULL, user_code = NULL, label = NULL WHERE account = ?`,
 		`UPDATE links SET name_sealed = '' WHERE account = ?`,

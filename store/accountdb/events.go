@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cardea-id/cardea"
 )
 
-// An Event is an item of a device that waits to be passed on.
+// An Event is an item of a device that waits to be passed on, or the note that an
+// account was erased whose items were: then Item has only the id.
 type Event struct {
 	ID       int64 // of the row
 	Account  cardea.AccountID
@@ -17,6 +19,7 @@ type Event struct {
 	Decision cardea.DecisionID // under which it was taken
 	Stored   cardea.Millis
 	Tries    int
+	Erased   bool // the account
 }
 
 const eventLabel = "event"
@@ -39,8 +42,8 @@ func (tx *Tx) SetEventQueue(link cardea.LinkID, queue cardea.QueueID, stored uin
 		ON CONFLICT (link, queue) DO UPDATE SET stored = excluded.stored`, link[:], queue[:], stored)
 }
 
-// StoreEvent has an item of a link wait for the cloud of that name to pass it on.
-func (tx *Tx) StoreEvent(link Link, node string, item cardea.Item, decision cardea.DecisionID) error {
+// StoreEvent has an item of a link wait to be passed on, by any cloud.
+func (tx *Tx) StoreEvent(link Link, item cardea.Item, decision cardea.DecisionID) error {
 	plain, err := json.Marshal(item)
 	if err != nil {
 		return err
@@ -49,22 +52,72 @@ func (tx *Tx) StoreEvent(link Link, node string, item cardea.Item, decision card
 	if err != nil {
 		return fmt.Errorf("store event: %w", err)
 	}
-	return tx.exec(`INSERT INTO events (account, link, node, item, decision, sealed, stored, due, tries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)`,
-		link.Account[:], link.ID[:], node, item.ID[:], decision[:], sealed, tx.Millis(), tx.Millis())
+	return tx.putEvent(link, item.ID, decision, sealed)
 }
 
-// DueEvents reads events of a cloud that are due, the oldest first.
-func (tx *Tx) DueEvents(node string, most int) ([]Event, error) {
+func (tx *Tx) putEvent(link Link, item cardea.ItemID, decision cardea.DecisionID, sealed []byte) error {
+	return tx.exec(`INSERT INTO events (account, link, node, item, decision, sealed, stored, due, tries) VALUES (?, ?, '', ?, ?, ?, ?, ?, 0)`,
+		link.Account[:], link.ID[:], item[:], decision[:], sealed, tx.Millis(), tx.Millis())
+}
+
+// eraseEvents forgets what waits of an account, and has it told where the rest
+// went that the account was erased. A note has nothing sealed: there is no key.
+func (tx *Tx) eraseEvents(account cardea.AccountID, erasure cardea.EventID) error {
+	if err := tx.exec(`DELETE FROM events WHERE account = ?`, account[:]); err != nil {
+		return err
+	}
+	links, err := tx.AllLinks(account)
+	if err != nil {
+		return err
+	}
+	for _, link := range links {
+		collected, err := tx.hasCollected(link.ID)
+		if err != nil {
+			return err
+		}
+		if collected {
+			return tx.putEvent(link, cardea.ItemID(erasure), cardea.DecisionID(erasure), []byte{})
+		}
+	}
+	return nil
+}
+
+func (tx *Tx) hasCollected(link cardea.LinkID) (bool, error) {
+	_, err := one(tx, scanID[cardea.LinkID], `SELECT link FROM event_queues WHERE link = ? LIMIT 1`, link[:])
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// ClaimEvents gives a cloud events that are due, the oldest first. No other gets
+// them until it has dropped or released them, or is overtaken.
+func (tx *Tx) ClaimEvents(node string, most int) error {
+	return tx.exec(`UPDATE events SET node = ?, due = ? WHERE node = '' AND id IN
+		(SELECT waits.id FROM events AS waits WHERE waits.node = '' AND waits.due <= ? ORDER BY waits.due, waits.id LIMIT ?)`,
+		node, tx.Millis(), tx.Millis(), most)
+}
+
+// ClaimedEvents reads what a cloud has claimed.
+func (tx *Tx) ClaimedEvents(node string) ([]Event, error) {
+	return tx.events(`node = ? ORDER BY id`, node)
+}
+
+func (tx *Tx) events(which string, args ...any) ([]Event, error) {
 	var sealed [][]byte
 	all, err := list(tx, func(s scanner) (e Event, err error) {
 		var b []byte
-		err = s.Scan(&e.ID, id(&e.Account), id(&e.Link), id(&e.Decision), &b, &e.Stored, &e.Tries)
+		err = s.Scan(&e.ID, id(&e.Account), id(&e.Link), id(&e.Item.ID), id(&e.Decision), &b, &e.Stored, &e.Tries)
+		e.Erased = len(b) == 0
 		sealed = append(sealed, b)
 		return e, err
-	}, `SELECT id, account, link, decision, sealed, stored, tries FROM events WHERE node = ? AND due <= ? ORDER BY due, id LIMIT ?`, node, tx.Millis(), most)
+	}, `SELECT id, account, link, item, decision, sealed, stored, tries FROM events WHERE `+which, args...)
 	for i := range all {
 		if err != nil {
 			break
+		}
+		if all[i].Erased {
+			continue
 		}
 		var plain []byte
 		if plain, err = tx.OpenFor(all[i].Account, eventLabel, sealed[i]); err == nil {
@@ -77,35 +130,109 @@ func (tx *Tx) DueEvents(node string, most int) ([]Event, error) {
 	return all, nil
 }
 
-// NextEvent is when the next event of a cloud is due; ok is false if none waits.
-func (tx *Tx) NextEvent(node string) (due cardea.Millis, ok bool, err error) {
-	due, err = one(tx, func(s scanner) (m cardea.Millis, err error) {
-		err = s.Scan(&m)
-		return m, err
-	}, `SELECT due FROM events WHERE node = ? ORDER BY due LIMIT 1`, node)
-	if errors.Is(err, ErrNotFound) {
-		return 0, false, nil
-	}
-	return due, err == nil, err
+// DropEvent forgets an event that a cloud has passed on, or that may not be any
+// more. It reports whether it was still the cloud's.
+func (tx *Tx) DropEvent(node string, event int64) (bool, error) {
+	return tx.change(`DELETE FROM events WHERE id = ? AND node = ?`, event, node)
 }
 
-// DropEvent forgets an event that was passed on, or may not be any more.
-func (tx *Tx) DropEvent(event int64) error { return tx.exec(`DELETE FROM events WHERE id = ?`, event) }
-
-// DropItem forgets what waits of an item.
+// DropItem forgets what a cloud has claimed of an item.
 func (tx *Tx) DropItem(node string, item cardea.ItemID) error {
 	return tx.exec(`DELETE FROM events WHERE node = ? AND item = ?`, node, item[:])
 }
 
-// RetryEvent has an event tried again later.
-func (tx *Tx) RetryEvent(event int64, due cardea.Millis) error {
-	return tx.exec(`UPDATE events SET due = ?, tries = tries + 1 WHERE id = ?`, due, event)
+// RetryEvent gives an event back, to be tried again later, by any cloud.
+func (tx *Tx) RetryEvent(node string, event int64, due cardea.Millis) error {
+	return tx.exec(`UPDATE events SET node = '', due = ?, tries = tries + 1 WHERE id = ? AND node = ?`, due, event, node)
+}
+
+// ReleaseEvents gives back all that a cloud has claimed.
+func (tx *Tx) ReleaseEvents(node string) error {
+	return tx.exec(`UPDATE events SET node = '' WHERE node = ?`, node)
+}
+
+// OvertakeEvents gives back what other clouds have claimed so long ago that they
+// must be gone, and remembers it for them.
+func (tx *Tx) OvertakeEvents(node string, before cardea.Millis) (n int, err error) {
+	type claim struct {
+		event int64
+		node  string
+		item  cardea.ItemID
+	}
+	claims, err := list(tx, func(s scanner) (c claim, err error) {
+		err = s.Scan(&c.event, &c.node, id(&c.item))
+		return c, err
+	}, `SELECT id, node, item FROM events WHERE node <> '' AND node <> ? AND due <= ? ORDER BY id`, node, before)
+	for _, c := range claims {
+		if err != nil {
+			return n, err
+		}
+		var found bool // it may have been dropped since it was read
+		if found, err = tx.change(`UPDATE events SET node = '' WHERE id = ? AND node = ?`, c.event, c.node); found && err == nil {
+			n++
+			err = tx.exec(`INSERT INTO events_overtaken (node, item) VALUES (?, ?) ON CONFLICT (node, item) DO NOTHING`, c.node, c.item[:])
+		}
+	}
+	return n, err
+}
+
+// Overtaken names what was taken from a cloud.
+func (tx *Tx) Overtaken(node string) ([]cardea.ItemID, error) {
+	return list(tx, scanID[cardea.ItemID], `SELECT item FROM events_overtaken WHERE node = ?`, node)
+}
+
+// ForgetOvertaken is for when the cloud has what was taken nowhere any more.
+func (tx *Tx) ForgetOvertaken(node string) error {
+	return tx.exec(`DELETE FROM events_overtaken WHERE node = ?`, node)
+}
+
+// NextEvent is when the next event is due that a cloud may claim, or the next
+// claim of another will be so old; ok is false if there is neither.
+func (tx *Tx) NextEvent(node string, old time.Duration) (next cardea.Millis, ok bool, err error) {
+	for _, q := range []struct {
+		later time.Duration
+		query string
+		args  []any
+	}{
+		{0, `SELECT due FROM events WHERE node = '' ORDER BY due LIMIT 1`, nil},
+		{old, `SELECT due FROM events WHERE node <> '' AND node <> ? ORDER BY due LIMIT 1`, []any{node}},
+	} {
+		due, err := one(tx, scanMillis, q.query, q.args...)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return 0, false, err
+		}
+		if due = due.Add(q.later); !ok || due < next {
+			next, ok = due, true
+		}
+	}
+	return next, ok, nil
+}
+
+func scanMillis(s scanner) (m cardea.Millis, err error) {
+	err = s.Scan(&m)
+	return m, err
 }
 
 // EventsWaiting counts what waits of an account.
 func (tx *Tx) EventsWaiting(account cardea.AccountID) (n int, err error) {
 	err = tx.row(`SELECT COUNT(*) FROM events WHERE account = ?`, account[:]).Scan(&n)
 	return n, err
+}
+
+// AllEventsWaiting counts what waits of all accounts, and tells since when the
+// oldest does, which is 0 if none does.
+func (tx *Tx) AllEventsWaiting() (n int, since cardea.Millis, err error) {
+	err = tx.row(`SELECT COUNT(*), COALESCE(MIN(stored), 0) FROM events`).Scan(&n, &since)
+	return n, since, err
+}
+
+// EventsOf reads what waits of an account, oldest first, after a row and up to so
+// many.
+func (tx *Tx) EventsOf(account cardea.AccountID, after int64, most int) ([]Event, error) {
+	return tx.events(`account = ? AND id > ? ORDER BY id LIMIT ?`, account[:], after, most)
 }
 
 // PutPurged takes a device's counts of what did not leave. Those of an older
