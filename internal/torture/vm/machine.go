@@ -191,8 +191,12 @@ func (m *machine) ask(ctx context.Context, method, path string, body, into any) 
 	return json.NewDecoder(res.Body).Decode(into)
 }
 
-// console is the end of what the machine has printed.
+// console is the end of what the machine has printed; nothing of one that could
+// not be switched on.
 func (m *machine) console() string {
+	if m == nil {
+		return ""
+	}
 	text, err := os.ReadFile(filepath.Join(m.dir, fmt.Sprintf("console%d.log", boots)))
 	if err != nil {
 		return err.Error()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -289,8 +290,15 @@ func (h *house) allowOne(ctx context.Context, key cardea.Key) error {
 	if err := h.phone.Press(ctx, words, questions[key]); err != nil {
 		return err
 	}
+	if h.phone.Status() != http.StatusOK {
+		return fmt.Errorf("%q to %s was answered with %d: %s", words, key, h.phone.Status(), h.phone.Text())
+	}
 	delete(h.stopped, key)
-	return h.becomes(ctx, key, want)
+	if err := h.becomes(ctx, key, want); err != nil {
+		open := h.phone.Open(ctx, h.stage.URL+"/consents")
+		return fmt.Errorf("%w: the device said %s (%s), and %q was pressed; now its owner reads: %s (%v)", err, now.Verdict, now.Reason, words, h.phone.Text(), open)
+	}
+	return nil
 }
 
 // local reports whether a key is of class L, which needs no time.
