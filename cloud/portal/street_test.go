@@ -34,6 +34,7 @@ type street struct {
 	issuer *issuer.Issuer
 	keys   *token.Keys
 	hub    *hub.Hub
+	home   string // the network of owners and devices
 }
 
 // A pipe to devices that are never there.
@@ -45,7 +46,7 @@ func (nowhere) Kick(cardea.DeviceID)                  {}
 
 func openStreet(t *testing.T) *street {
 	t.Helper()
-	s := &street{T: t}
+	s := &street{T: t, home: "203.0.113.7"}
 	s.house = portaltest.Open(t, func(c *portal.Config) {
 		db := c.Accounts.(*accountdb.DB)
 		var err error
@@ -84,7 +85,7 @@ func openStreet(t *testing.T) *street {
 // RoundTrip carries what devices ask to the issuer.
 func (s *street) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
-	r.RemoteAddr = "203.0.113.7:50000" // the owner's network
+	r.RemoteAddr = s.home + ":50000"
 	s.issuer.ServeHTTP(w, r)
 	return w.Result(), nil
 }
@@ -136,23 +137,34 @@ func (s *street) pairs(b owner, kind cardea.DeviceKind) cardea.Body {
 func (s *street) approves(b owner, kind cardea.DeviceKind) jose.PrivateKey {
 	s.Helper()
 	key := jose.GenerateKey()
-	device := &pairing.Client{Issuer: "http://cardea.test", ClientID: "cardea-agent", Signer: key.Signer(), HTTP: &http.Client{Transport: s}}
-	asked, err := device.Start(s.Context(), pairing.Device{Kind: string(kind), Model: "NX-1"})
-	if err != nil {
-		s.Fatal(err)
-	}
-	if d := b.Post("/pair", url.Values{"form": {b.form}, "code": {string(asked.UserCode)}, "name": {"A device"}, "answer": {"approve"}}); d.Status != http.StatusSeeOther {
-		s.Fatalf("approve: %d\n%s", d.Status, d.Text)
-	}
-	tokens, err := device.Poll(s.Context(), asked.DeviceCode)
+	device := s.device(key)
+	code := s.approved(b, device, kind)
+	tokens, err := device.Poll(s.Context(), code)
 	if err != nil || tokens.AccessToken == "" {
 		s.Fatalf("approved and given no tokens: %v", err)
 	}
 	return key
 }
 
-// told is what the account's first device is to be told now.
-func (s *street) told(account cardea.AccountID) (body cardea.Body) {
+func (s *street) device(key jose.PrivateKey) *pairing.Client {
+	return &pairing.Client{Issuer: "http://cardea.test", ClientID: "cardea-agent", Signer: key.Signer(), HTTP: &http.Client{Transport: s}}
+}
+
+// approved is the same up to the owner's answer.
+func (s *street) approved(b owner, device *pairing.Client, kind cardea.DeviceKind) pairing.Secret {
+	s.Helper()
+	asked, err := device.Start(s.Context(), pairing.Device{Kind: string(kind), Model: "NX-1"})
+	if err != nil {
+		s.Fatal(err)
+	}
+	if d := b.Post("/pair", url.Values{"form": {b.form}, "code": {string(asked.UserCode)}, "name": {"A device"}, "answer": {"approve"}}); d.Status != http.StatusSeeOther || !strings.HasPrefix(d.Header.Get("Location"), "/pair/approved") {
+		s.Fatalf("approve: %d\n%s", d.Status, d.Text)
+	}
+	return asked.DeviceCode
+}
+
+// told is what the account's nth device is to be told now.
+func (s *street) told(account cardea.AccountID, n int) (body cardea.Body) {
 	s.Helper()
 	cat, _ := s.house.Ledger.Catalogue.Current()
 	err := s.house.DB.View(s.Context(), func(tx *accountdb.Tx) error {
@@ -160,7 +172,7 @@ func (s *street) told(account cardea.AccountID) (body cardea.Body) {
 		if err != nil {
 			return err
 		}
-		body, err = s.house.Ledger.Body(tx, cat, links[0])
+		body, err = s.house.Ledger.Body(tx, cat, links[n])
 		return err
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package portal_test
 
 import (
+	"fmt"
 	"maps"
 	"math/bits"
 	"net/http"
@@ -18,27 +19,42 @@ import (
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
-// TestEverySubsetOfRefusalsPairs: whatever an owner leaves out, refuses or allows,
-// their device is paired, told exactly that, and does what is necessary. Nothing
-// is asked on the way.
+// TestEverySubsetOfRefusalsPairs: whatever an owner leaves out, refuses or allows of
+// what a speaker or a car asks, theirs is paired, told exactly that, and does what
+// is necessary. Nothing is asked on the way.
 func TestEverySubsetOfRefusalsPairs(t *testing.T) {
 	t.Parallel()
 	s := openStreet(t)
-	asked, necessary := s.askedOn("speaker")
+	speaker, needed := s.askedOn("speaker")
+	car, neededInCar := s.askedOn("car")
+	more := slices.DeleteFunc(slices.Clone(car), func(key cardea.Key) bool { return slices.Contains(speaker, key) })
+	if len(speaker)+len(more) != len(car) {
+		t.Fatal("a speaker asks what no car does: their subsets are not those of one list")
+	}
+	car = slices.Concat(speaker, more)
 	b := s.owner("ada@example.com")
 	s.pairs(b, "speaker")
+	s.pairs(b, "car")
 	given := 0
-	for step := range 1 << len(asked) {
+	for step := range 1 << len(car) {
 		if step > 0 { // one answer changes at each step: a Gray code
 			flip := bits.TrailingZeros(uint(step))
 			given ^= 1 << flip
-			s.decide(b, asked[flip], map[bool]string{true: "allow", false: "deny"}[given>>flip&1 == 1])
+			s.decide(b, car[flip], map[bool]string{true: "allow", false: "deny"}[given>>flip&1 == 1])
 		}
-		s.approves(b, "speaker")
-		checkTold(t, s.told(b.account), asked, necessary, given)
+		if step%256 == 0 { // they move, before so many codes are too many for one home
+			s.home = fmt.Sprintf("203.0.%d.7", step>>8)
+			b.From = s.home + ":40000"
+		}
+		if step < 1<<len(speaker) {
+			s.approves(b, "speaker")
+			checkTold(t, s.told(b.account, 0), speaker, needed, given)
+		}
+		s.approved(b, s.device(jose.GenerateKey()), "car")
+		checkTold(t, s.told(b.account, 1), car, neededInCar, given)
 	}
-	checkTold(t, s.pairs(b, "speaker"), asked, necessary, given)
-	t.Logf("%d subsets of %d keys", 1<<len(asked), len(asked))
+	checkTold(t, s.pairs(b, "car"), car, neededInCar, given)
+	t.Logf("%d subsets of the %d keys of a speaker, %d of the %d of a car", 1<<len(speaker), len(speaker), 1<<len(car), len(car))
 }
 
 // checkTold compares what a device was told with the yeses there are, as bits.
@@ -53,6 +69,11 @@ func checkTold(t *testing.T, body cardea.Body, asked, necessary []cardea.Key, gi
 		if got, want := decide(key, cardea.UseLocal), given>>i&1 == 1; got != want {
 			t.Errorf("subset %b: %s is allowed %v, want %v", given, key, got, want)
 		}
+	}
+	if slices.ContainsFunc(body.Consents, func(c cardea.Consent) bool {
+		return !slices.Contains(asked, c.Key) && !slices.Contains(necessary, c.Key)
+	}) {
+		t.Errorf("subset %b: told what it does not ask", given)
 	}
 	if slices.ContainsFunc(necessary, func(key cardea.Key) bool { return !decide(key, cardea.UseCollect) }) || body.Identity.Subject == "" {
 		t.Errorf("subset %b: what is necessary does not work", given)
