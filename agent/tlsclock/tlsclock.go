@@ -183,16 +183,16 @@ func (c *Clock) instants(chain []*x509.Certificate) []time.Time {
 		return []time.Time{now.Time.Time()}
 	}
 	good := c.LastKnownGood()
-	var later []int64 // in seconds, as certificates tell them
+	var later []uint64 // in seconds, as certificates tell them; after good they are above 0
 	for _, cert := range slices.Concat(chain[:min(len(chain), maxChain)], c.cfg.Authorities, c.anchors()) {
 		if cert.NotBefore.After(good) {
-			later = append(later, cert.NotBefore.Unix())
+			later = append(later, uint64(cert.NotBefore.Unix()))
 		}
 	}
 	slices.Sort(later)
 	out := []time.Time{good}
 	for _, second := range slices.Compact(later) {
-		out = append(out, time.Unix(second, 0))
+		out = append(out, time.Unix(int64(second), 0))
 	}
 	return out
 }

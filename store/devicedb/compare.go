@@ -113,11 +113,9 @@ func (db *DB) findLost(links []stored, damaged []cardea.LinkID) {
 		candidates = append(candidates, id)
 	}
 	candidates = append(candidates, damaged...)
-	slices.SortFunc(candidates, func(a, b cardea.LinkID) int { return slices.Compare(a[:], b[:]) })
-	candidates = slices.Compact(candidates)
 	age := db.journal.Ages()
-	slices.SortStableFunc(candidates, func(a, b cardea.LinkID) int { return cmp.Compare(age[a], age[b]) })
-	for _, id := range candidates {
+	slots.SortIDs(candidates, func(a, b cardea.LinkID) int { return cmp.Or(cmp.Compare(age[a], age[b]), slots.CompareIDs(a, b)) })
+	for _, id := range slices.Compact(candidates) {
 		if slices.ContainsFunc(links, func(s stored) bool { return s.ID == id }) {
 			continue
 		}

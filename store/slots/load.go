@@ -171,7 +171,7 @@ func (j *Journal) collect(found map[uint64]record) {
 
 func (h *held) before(o *held) bool {
 	if h.Link != o.Link {
-		return compareIDs(h.Link, o.Link) < 0
+		return CompareIDs(h.Link, o.Link) < 0
 	}
 	return h.Generation < o.Generation
 }

@@ -70,7 +70,8 @@ func (r record) encode() []byte {
 	b = append(b, f)
 	b = append(b, r.active[:]...)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(r.links)))
-	ids := slices.SortedFunc(maps.Keys(r.links), compareIDs)
+	ids := slices.Collect(maps.Keys(r.links))
+	SortIDs(ids, CompareIDs)
 	for _, id := range ids {
 		b = append(b, id[:]...)
 		b = binary.BigEndian.AppendUint64(b, r.links[id].generation)
@@ -102,7 +103,18 @@ func appendText(b []byte, text string) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(text))), text...)
 }
 
-func compareIDs(a, b cardea.LinkID) int { return slices.Compare(a[:], b[:]) }
+// CompareIDs orders links by their bytes.
+func CompareIDs(a, b cardea.LinkID) int { return slices.Compare(a[:], b[:]) }
+
+// SortIDs orders a device's links, of which there are a few. (A sort of slices
+// made for this type would be larger than this package.)
+func SortIDs(ids []cardea.LinkID, compare func(a, b cardea.LinkID) int) {
+	for i := range ids {
+		for k := i; k > 0 && compare(ids[k], ids[k-1]) < 0; k-- {
+			ids[k], ids[k-1] = ids[k-1], ids[k]
+		}
+	}
+}
 
 var errRecord = errors.New("not a record of the journal")
 
