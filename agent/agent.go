@@ -20,7 +20,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -49,6 +48,9 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
+	}
+	if !c.secure() && !c.local() {
+		log.Warn("nothing is protected on the way to the cloud: use https, but for tests", "issuer", c.Issuer)
 	}
 	var door socket
 	defer func() {
@@ -206,11 +208,7 @@ func (a *agent) run(ctx context.Context, l net.Listener) error {
 
 // Check looks at the machine the agent runs on.
 func (a *agent) Check(ctx context.Context) []client.Finding {
-	path := a.door.Addr().String()
-	if !strings.HasPrefix(path, "/") {
-		path = "" // an abstract socket has neither mode nor group
-	}
-	return checkup.Machine{StateDir: a.StateDir, Socket: path}.Check(ctx)
+	return checkup.Machine{StateDir: a.StateDir, Socket: pathOf(a.door.Addr().String())}.Check(ctx)
 }
 
 // pipe connects to a link's broker with the device's own token, which only the

@@ -194,6 +194,16 @@ func (c Config) rest(boot time.Duration) time.Duration {
 	return c.PowerUpRest
 }
 
+// local reports whether the cloud is on this machine, as in a walk-through.
+func (c Config) local() bool {
+	u, err := url.Parse(c.Issuer)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // secure reports whether the way to the issuer is protected.
 func (c Config) secure() bool {
 	u, err := url.Parse(c.Issuer)

@@ -2,12 +2,22 @@ package agent
 
 import (
 	"net"
+	"strings"
 	"time"
 )
 
 // A socket stays open from one life of the agent to the next: after a reset,
 // programs that connect meanwhile wait and are not refused.
 type socket struct{ net.Listener }
+
+// pathOf is the file of a socket's address; "" if it is abstract, and has neither
+// mode nor group.
+func pathOf(address string) string {
+	if strings.HasPrefix(address, "@") {
+		return ""
+	}
+	return address
+}
 
 type deadliner interface{ SetDeadline(time.Time) error }
 

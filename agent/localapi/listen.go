@@ -93,7 +93,7 @@ func openTo(path, group string) error {
 	if group != "" {
 		gid, err := programs.GroupID(group)
 		if err != nil {
-			return fmt.Errorf("group: %w", err)
+			return err
 		}
 		if err := os.Chown(path, -1, int(gid)); err != nil {
 			return err

@@ -3,6 +3,7 @@ package programs
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -75,6 +76,9 @@ func (r *Registry) insert(p *Program) {
 // trusted refuses what anybody could write: a program could entitle itself.
 func trusted(path string) error {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("programs: %w: make it, with a file for each program that may ask", err)
+	}
 	if err != nil {
 		return fmt.Errorf("programs: %w", err)
 	}
@@ -116,7 +120,7 @@ func number(name string, lookup func(string) (string, error)) (*uint32, error) {
 func userID(name string) (string, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: add it to this machine, or name another", err)
 	}
 	return u.Uid, nil
 }
@@ -126,7 +130,7 @@ func GroupID(group string) (uint32, error) {
 	gid, err := number(group, func(name string) (string, error) {
 		g, err := user.LookupGroup(name)
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("%w: add it to this machine, or name another", err)
 		}
 		return g.Gid, nil
 	})
