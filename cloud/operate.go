@@ -13,6 +13,7 @@ import (
 	"github.com/cardea-id/cardea/cloud/health"
 	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/cloud/metrics"
+	"github.com/cardea-id/cardea/internal/web"
 	"github.com/cardea-id/cardea/internal/wire"
 	"github.com/cardea-id/cardea/pairing"
 	"github.com/cardea-id/cardea/pairing/issuer"
@@ -57,6 +58,9 @@ func (c *cloud) serveOperate() {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+pathMetrics, c.metrics.Handler())
+	mux.Handle("/", web.Handle(c.log, func(http.ResponseWriter, *http.Request) error {
+		return web.Errorf(http.StatusNotFound, "not_found", "there is %s, %s and %s here", pathMetrics, pathLive, pathReady)
+	}))
 	c.handleHealth(mux)
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(c.log.Handler(), slog.LevelDebug)}
 	s.Serve(c.operate) // its end is the listener's
