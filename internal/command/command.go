@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 )
@@ -30,12 +31,16 @@ func Main(name string, run Run) {
 	os.Exit(code(name, err, os.Stderr))
 }
 
-// Flags reads the flags of a program, which are told to who asks for help, and to
-// nobody else.
+// Flags reads the flags of a program, and -version, which each has. They are told
+// to who asks for help, and to nobody else; after both the program ends.
 func Flags(flags *flag.FlagSet, args []string, help io.Writer) error {
+	version := flags.Bool("version", false, "only say which version this is")
 	flags.SetOutput(io.Discard)
 	err := flags.Parse(args)
 	switch {
+	case err == nil && *version:
+		fmt.Fprintln(help, flags.Name(), Version())
+		return flag.ErrHelp
 	case errors.Is(err, flag.ErrHelp):
 		flags.SetOutput(help)
 		flags.Usage()
@@ -43,6 +48,15 @@ func Flags(flags *flag.FlagSet, args []string, help io.Writer) error {
 		err = fmt.Errorf("%w: %w", err, ErrUsage)
 	}
 	return err
+}
+
+// Version is which source and which Go a program was built of.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "of an unknown version"
+	}
+	return info.Main.Version + " " + info.GoVersion
 }
 
 // code says an error and is what a process ends with after it.
@@ -60,9 +74,5 @@ func code(name string, err error, stderr io.Writer) int {
 // oneLine is an error's text in one line: several errors that were joined, and
 // some of libraries', have more.
 func oneLine(err error) string {
-	var lines []string
-	for line := range strings.Lines(err.Error()) {
-		lines = append(lines, strings.TrimSpace(line))
-	}
-	return strings.Join(lines, "; ")
+	return strings.ReplaceAll(strings.ReplaceAll(err.Error(), "\t", ""), "\n", "; ")
 }

@@ -72,6 +72,14 @@ func TestCode(t *testing.T) {
 	}
 }
 
+func TestVersion(t *testing.T) {
+	var said bytes.Buffer
+	err := Flags(flag.NewFlagSet("x", flag.ContinueOnError), []string{"-version"}, &said)
+	if !errors.Is(err, flag.ErrHelp) || !strings.HasPrefix(said.String(), "x ") || !strings.Contains(said.String(), " go1.") {
+		t.Errorf("%v, %q", err, said.String())
+	}
+}
+
 // The list of flags is an answer to -help, and no part of an error.
 func TestFlags(t *testing.T) {
 	for arg, want := range map[string]error{"-help": flag.ErrHelp, "-nonsense": ErrUsage, "-on": nil} {

@@ -9,7 +9,7 @@ type part struct {
 // parts is the table: the order is that of help.
 func parts() []part {
 	return []part{
-		{"See", []command{statusCommand(), consentsCommand(), noticeCommand(), prefsCommand(), watchCommand()}},
+		{"See", []command{statusCommand(), peopleCommand(), consentsCommand(), noticeCommand(), prefsCommand(), watchCommand()}},
 		{"Decide", []command{allowCommand(), withdrawCommand()}},
 		{"Set up", []command{pairCommand(), labelCommand(), whoamiCommand(), checkCommand(), returnCommand(), demoCommand(), completionCommand()}},
 	}

@@ -48,14 +48,18 @@ func values(c command, f flagLine) []string {
 // words are the arguments a command is completed with: a list, or the shell
 // command that prints one.
 func words(c command) (list, ask string) {
-	const pick = " --json 2>/dev/null | grep -o '\"key\":\"[^\"]*' | cut -d'\"' -f4"
+	pick := func(command, field string) string {
+		return fmt.Sprintf(`cardea %s --json 2>/dev/null | grep -o '"%s":"[^"]*' | cut -d'"' -f4`, command, field)
+	}
 	switch {
 	case c.name == "completion":
 		return "bash zsh fish", ""
 	case strings.HasPrefix(c.args, "KEY"):
-		return "", "cardea consents" + pick
+		return "", pick("consents", "key")
 	case strings.HasPrefix(c.args, "[KEY]"):
-		return "", "cardea prefs" + pick
+		return "", pick("prefs", "key")
+	case strings.HasPrefix(c.args, "[LINK]"):
+		return "", pick("people", "link")
 	}
 	return "", ""
 }

@@ -48,7 +48,7 @@ func TestCompletionsAreWhole(t *testing.T) {
 			names = append(names, fields[0])
 		}
 	}
-	if len(names) != 14 {
+	if len(names) != 15 {
 		t.Fatalf("help lists %q", names)
 	}
 	for _, shell := range []string{"bash", "zsh", "fish"} {

@@ -81,7 +81,7 @@ func reachFlag(flags *flag.FlagSet, reach *string, words string) {
 
 func checkReach(reach string, words ...cardea.Reach) (cardea.Reach, error) {
 	if !slices.Contains(words, cardea.Reach(reach)) {
-		return "", usagef("--reach is one of %q, not %q", words, reach)
+		return "", usagef("--reach is one of %s, not %q", strings.Trim(fmt.Sprint(words), "[]"), reach)
 	}
 	return cardea.Reach(reach), nil
 }

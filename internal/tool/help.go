@@ -26,7 +26,7 @@ func help(args []string, to IO) error {
 	}
 	fmt.Fprintf(to.Out, "\n  %s\n", s.faint("Such as"))
 	for _, line := range []string{
-		"cardea pair", "cardea withdraw voice/use --reach everywhere", "cardea watch --json | jq .generation", "source <(cardea completion bash)",
+		"cardea pair", "cardea withdraw voice/use --reach everywhere", "source <(cardea completion bash)",
 	} {
 		fmt.Fprintf(to.Out, "    %s\n", line)
 	}

@@ -246,7 +246,7 @@ func why(now client.Pairing) string {
 	case now.Problem != "":
 		return "It did not work: " + now.Problem + "."
 	case now.State == client.PairDenied:
-		return "They declined. The device knows nothing about them."
+		return "They declined, or a button was pressed another number of times. The device knows nothing about them."
 	case now.State == client.PairExpired:
 		return "Nobody answered in time: cardea pair shows a new code."
 	}

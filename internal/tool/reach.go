@@ -29,7 +29,7 @@ func explain(err error, path string) error {
 		case "not_registered":
 			return errors.New("the agent does not know you: cardea whoami says how it could")
 		case "guest":
-			return errors.New("nobody known uses the device now: cardea pair links somebody")
+			return errors.New("nobody known uses the device now: cardea pair links somebody, cardea people says who is here")
 		}
 		return errors.New(printable(refusal.Description))
 	}

@@ -43,12 +43,8 @@ func (c *call) status(st client.Status, people []client.Person) {
 	c.fact("linked", c.names(people))
 	if st.Issuer != "" {
 		c.fact("cloud", printable(st.Issuer)+", "+c.online(st.Connected))
+		c.fact("time", c.clock(st.Clock))
 	}
-	clock := "known"
-	if st.Clock != cardea.ClockSynced {
-		clock = c.style.slow("not known") + " until the cloud has answered"
-	}
-	c.fact("time", clock)
 	if st.Pending > 0 {
 		c.fact("on its way", count(st.Pending, "decision", "decisions")+" to the cloud")
 	}
@@ -65,7 +61,7 @@ func (c *call) headline(st client.Status, people []client.Person) string {
 		if len(people) == 0 {
 			return c.style.faint("○") + " " + c.style.bold("Nobody is linked") + ": everything is denied. cardea pair"
 		}
-		return c.style.faint("○") + " " + c.style.bold("A guest uses this device") + ": everything is denied"
+		return c.style.faint("○") + " " + c.style.bold("A guest uses this device") + ": everything is denied. cardea people"
 	}
 	who := "Somebody"
 	if i := slices.IndexFunc(people, func(p client.Person) bool { return p.Link == st.Link }); i >= 0 && people[i].Name != "" {
@@ -75,6 +71,15 @@ func (c *call) headline(st client.Status, people []client.Person) string {
 		return c.style.slow("◐") + " " + c.style.bold(who+" uses this device") + ", and everything is denied: " + reason(st.Bar)
 	}
 	return c.style.good("●") + " " + c.style.bold(who+" uses this device")
+}
+
+// clock says whether the time is known for whoever uses the device. Each link has
+// a clock of its own, and a guest has none.
+func (c *call) clock(state cardea.ClockState) string {
+	if state == cardea.ClockSynced {
+		return "known"
+	}
+	return c.style.slow("not known") + " until the cloud has answered"
 }
 
 func (c *call) online(connected bool) string {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cardea-id/cardea/agent/client"
+	process "github.com/cardea-id/cardea/internal/command"
 )
 
 // Exit codes.
@@ -87,6 +88,10 @@ func Run(ctx context.Context, args []string, to IO) int {
 func run(ctx context.Context, args []string, to IO) error {
 	if len(args) == 0 || slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
 		return help(args, to)
+	}
+	if slices.Contains([]string{"version", "-version", "--version"}, args[0]) {
+		fmt.Fprintln(to.Out, "cardea", process.Version())
+		return nil
 	}
 	c, ok := find(args[0])
 	if !ok {

@@ -94,7 +94,9 @@ const (
 var held = map[string]string{
 	"GET /v1/status": `{"program":"operator","entitlements":["pair"],"device":"NzbL","link":"` + link + `","links":["` + link + `"],
 		"issuer":"https://id.example.com","clock":"synced","connected":true,"pending":2,"generation":7}`,
-	"GET /v1/links": `{"generation":7,"links":[{"link":"` + link + `","active":true,"owner":true,"name":"Mara \u001b[31m"}]}`,
+	"POST /v1/guest":                       `{"generation":8}`,
+	"POST /v1/links/" + link + "/activate": `{"link":"` + link + `","generation":9}`,
+	"GET /v1/links":                        `{"generation":7,"links":[{"link":"` + link + `","active":true,"owner":true,"name":"Mara \u001b[31m"}]}`,
 	"GET /v1/consents": `{"generation":7,"link":"` + link + `","head":` + head + `,"consents":[
 		{"key":"recommendations/use","version":3,"class":"C","verdict":"allow","reason":"granted","left_ms":259100000},
 		{"key":"voice/use","version":1,"class":"A","verdict":"deny","reason":"withdrawn","left_ms":0,"own":"deny"}]}`,
@@ -137,6 +139,9 @@ func TestCommands(t *testing.T) {
 		{"allow voice/use --reach everyone", "on its way", `POST /v1/consents/allow {"key":"voice/use","version":0,"notice":"","reach":"everyone"}`},
 		{"notice voice/use --lang de", "Dürfen wir?|Was Sie sagen|voice, place|Ears, US, for money or value|30 days|365 days|abababab", "GET /v1/notice"},
 		{"return --yes", "given back|ended|" + link + "|NzbL|another", "POST /v1/reset {}"},
+		{"people", "● " + link + "|Mara|here now, the device's owner", "GET /v1/links"},
+		{"people " + link, link + " uses this device", "POST /v1/links/" + link + "/activate {}"},
+		{"people guest", "A guest uses this device", "POST /v1/guest {}"},
 		{"whoami", "You are ui|4711|ui.service|unit ui.service and user 4711|all", "GET /v1/whoami"},
 		{"check", "✓ flush|◐ clock|→ let the device reach the cloud|by itself", "GET /v1/check"},
 	} {
@@ -176,6 +181,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"", tool.Done, "Exit code"},
 		{"help", tool.Done, "withdraw"},
+		{"--version", tool.Done, " go1."},
 		{"help withdraw", tool.Done, "--reach IT"},
 		{"withdraw --help", tool.Done, "consent.write"},
 		{"whoami", tool.No, "add a file"},
@@ -189,8 +195,9 @@ func TestExitCodes(t *testing.T) {
 		{"with", tool.Usage, "withdraw?"},
 		{"help dance", tool.Usage, "no command"},
 		{"withdraw", tool.Usage, "say the KEY"},
+		{"people ada", tool.Usage, "as cardea people lists them"},
 		{"withdraw a/use b/use", tool.Usage, "too much"},
-		{"withdraw a/use --reach street", tool.Usage, "--reach is one of"},
+		{"withdraw a/use --reach street", tool.Usage, "--reach is one of device everywhere everyone, not"},
 		{"prefs voice_speed 1 --reach everyone", tool.Usage, "--reach is one of"},
 		{"allow a/use", tool.Usage, "64 hexadecimal"},
 		{"allow a/use --reach everyone --version 2", tool.Usage, "leave --notice"},
