@@ -73,6 +73,9 @@ const (
 	// OrderIdentify has the device show or sound itself, so that its owner sees
 	// which one it is.
 	OrderIdentify OrderKind = "identify"
+	// OrderReport wants to know how the device stands. Any report does it, so it is
+	// never among those done, and a device that does not know it does it as well.
+	OrderReport OrderKind = "report"
 )
 
 // An Order asks the device to do something once. It stands in every statement

@@ -253,7 +253,7 @@ func (c *cloud) openHTTP(ctx context.Context) error {
 
 // archive writes copies for owners.
 func (c *cloud) archive() *archive.Writer {
-	return &archive.Writer{DB: c.db, Ledger: c.ledger, Brand: c.config.Brand, Receipts: c.receipts()}
+	return &archive.Writer{DB: c.db, Ledger: c.ledger, Brand: c.config.Brand, Receipts: c.receipts(), Devices: c.hub}
 }
 
 // server answers with a handler, and waits for nobody for long.

@@ -1,12 +1,17 @@
 // Package archive writes everything that is held of an account for its owner: one
 // zip with a page for people, index.html, and JSON for machines. It has what the
-// account is called, how its owner signs in and where, its devices with what each
-// was last told and last reported, every decision with the words that were read,
-// a receipt for each yes and no, and the preferences.
+// account is called and which roles the brand gave it, how its owner signs in and
+// where, its devices with what each was last told and says that it holds, what they
+// sent and is still on its way to the brand's systems, every decision with the
+// words that were read, a receipt for each yes and no, and the preferences.
+//
+// Devices in reach are asked when an archive is made; each is named with the
+// instant as of which its word counts, and those that did not answer are named
+// first (docs/decisions/0031-what-devices-hold.md). Of what a device has collected
+// and not sent the archive has how much and of what kind, not the content.
 //
 // It has no secret: what would let somebody in is of no use to its owner, who has
-// it, and of much to whoever finds the file. What only a device holds, because it
-// was not sent yet, is not in it, and the page says so.
+// it, and of much to whoever finds the file.
 //
 // The archive is written as it is read, a piece of the ledger at a time, so that
 // a long history takes no more memory than a short one. The ledger only grows: it
@@ -50,6 +55,9 @@ type Writer struct {
 	Brand string
 	// Receipts makes receipts. Nil: the archive has none.
 	Receipts Receipter
+	// Devices are asked how they stand. Nil: they are not asked, and the archive has
+	// what each said last.
+	Devices Asker
 }
 
 // Name is what the file is called: nothing in it says whose it is.
@@ -61,6 +69,7 @@ type archive struct {
 	zip     *zip.Writer
 	account cardea.AccountID
 	speaks  *language.Language
+	asked   time.Time // since when devices that answered were seen; zero: none was asked
 	now     time.Time
 	facts   facts
 }
@@ -70,10 +79,13 @@ type archive struct {
 // what was written is of no use: a zip has its directory at the end.
 func (w *Writer) Write(ctx context.Context, out io.Writer, account cardea.AccountID, speaks *language.Language) error {
 	a := &archive{Writer: w, zip: zip.NewWriter(out), account: account, speaks: speaks}
+	if err := a.ask(ctx); err != nil {
+		return fmt.Errorf("archive: %w", err)
+	}
 	if err := a.gather(ctx); err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}
-	for _, part := range []func(context.Context) error{a.page, a.plainFiles, a.decisions, a.receipts} {
+	for _, part := range []func(context.Context) error{a.page, a.plainFiles, a.events, a.decisions, a.receipts} {
 		if err := part(ctx); err != nil {
 			return fmt.Errorf("archive: %w", err)
 		}
@@ -82,6 +94,14 @@ func (w *Writer) Write(ctx context.Context, out io.Writer, account cardea.Accoun
 		return fmt.Errorf("archive: %w", err)
 	}
 	return nil
+}
+
+// ask has devices in reach say how they stand.
+func (a *archive) ask(ctx context.Context) (err error) {
+	if a.Writer.Devices != nil {
+		a.asked, err = a.Writer.Devices.Ask(ctx, a.account)
+	}
+	return err
 }
 
 // file begins the next file of the archive.

@@ -133,7 +133,7 @@ func TestEverythingIsInIt(t *testing.T) {
 	w.decide(cardea.ActDeny, "recommendations/use", "")
 	files := w.write("en")
 	for _, name := range []string{
-		"index.html", "about.json", "account.json", "sessions.json", "devices.json", "preferences.json", "decisions.json",
+		"index.html", "about.json", "account.json", "sessions.json", "devices.json", "preferences.json", "decisions.json", "events.json",
 		"receipts/2.json", "receipts/4.json",
 	} {
 		if len(files[name]) == 0 {

@@ -21,6 +21,7 @@ type facts struct {
 	Sessions    []session
 	Devices     []device
 	Preferences []preference
+	Events      int // that were sent and not passed on yet
 }
 
 // about says what the archive is. Head names the newest entry in it: its hash
@@ -32,13 +33,22 @@ type about struct {
 	Made    time.Time       `json:"made"`
 	Head    cardea.Position `json:"head"`
 	Missing []string        `json:"not_included"`
+	// Away are the devices that were not in reach, or did not answer in time.
+	Away []away `json:"out_of_reach,omitempty"`
+}
+
+// An away device may hold more than the archive says.
+type away struct {
+	Name string        `json:"name"`
+	Link cardea.LinkID `json:"link"`
+	AsOf time.Time     `json:"as_of,omitzero"` // its last report; none if it is missing
 }
 
 // missing is what an archive does not have, for machines; the page says it too.
 var missing = []string{
 	"secrets: passwords, keys, codes and tokens, of which only hashes or sealed values are held",
-	"what was decided on a device and has not reached us",
-	"what programs on a device have collected and not sent",
+	"what was decided on a device after the report that devices.json is of",
+	"what programs on a device have collected and not sent: only how much, and of what kind",
 }
 
 type account struct {
@@ -47,6 +57,7 @@ type account struct {
 	Email     string    `json:"email,omitempty"`
 	Confirmed bool      `json:"email_confirmed,omitempty"`
 	Created   time.Time `json:"created"`
+	Roles     []string  `json:"roles,omitempty"` // what the owner is to the brand, on all devices
 	Ways      ways      `json:"signs_in_with"`
 }
 
@@ -73,8 +84,8 @@ type session struct {
 	Expires time.Time `json:"expires"`
 }
 
-// A device is one link. Told is all that it was last told, which is all that it
-// knows from us; Reported is what it last said.
+// A device is one link. Told is all that it was last told; Reported is what it last
+// said, and Holds what by that it holds.
 type device struct {
 	Device   cardea.DeviceID     `json:"device"`
 	Link     cardea.LinkID       `json:"link"`
@@ -88,6 +99,7 @@ type device struct {
 	Told     *cardea.Body        `json:"told,omitempty"`
 	Revision uint64              `json:"told_revision,omitempty"`
 	Reported reported            `json:"reported"`
+	Holds    *holds              `json:"holds,omitempty"` // none for one that has left
 	Denied   []cardea.Key        `json:"denied_for_everyone,omitempty"`
 	Doubt    bool                `json:"may_be_a_copy,omitempty"`
 }
@@ -184,7 +196,7 @@ func (a *archive) readAccount(tx *accountdb.Tx) error {
 	}
 	a.facts.About.Head = row.Head
 	is := &a.facts.Account
-	is.Subject = row.Subject
+	is.Subject, is.Roles = row.Subject, row.Roles.Names()
 	if is.Name, err = tx.Name(a.account); err != nil {
 		return err
 	}
@@ -224,12 +236,19 @@ func (a *archive) readDevices(tx *accountdb.Tx) error {
 	a.facts.Devices = []device{}
 	for _, link := range links {
 		d, err := deviceOf(tx, link)
+		if err == nil && link.State != accountdb.LinkClosed {
+			d.Holds, err = a.hold(tx, link)
+		}
 		if err != nil {
 			return fmt.Errorf("device: %w", err)
 		}
 		a.facts.Devices = append(a.facts.Devices, d)
+		if d.Holds != nil && !d.Holds.Answered && a.Writer.Devices != nil {
+			a.facts.About.Away = append(a.facts.About.Away, away{Name: d.Name, Link: d.Link, AsOf: d.Holds.AsOf})
+		}
 	}
-	return nil
+	a.facts.Events, err = tx.EventsWaiting(a.account)
+	return err
 }
 
 func deviceOf(tx *accountdb.Tx, link accountdb.Link) (device, error) {

@@ -47,7 +47,9 @@ func (h *Hub) obeyed(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up) error
 		return err
 	}
 	for _, o := range orders {
-		if !slices.Contains(up.Done, o.ID) {
+		if o.Kind == cardea.OrderReport {
+			link.LastSeen = tx.Millis() // to the millisecond, for who has asked
+		} else if !slices.Contains(up.Done, o.ID) {
 			continue
 		}
 		done, err := tx.OrderDone(link.ID, o.ID)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/hub"
@@ -207,4 +209,72 @@ func TestRename(t *testing.T) {
 	if len(all) != 1 || all[0].Name != name {
 		t.Errorf("devices %+v", all)
 	}
+}
+
+// stored is a link as it stands.
+func (h *house) stored(id cardea.LinkID) (link accountdb.Link) {
+	h.t.Helper()
+	h.must(h.db.View(h.t.Context(), func(tx *accountdb.Tx) (err error) { link, err = tx.Link(id); return err }))
+	return link
+}
+
+// Devices in reach are asked how they stand, and their next report is the answer;
+// one that is away is not waited for.
+func TestAsk(t *testing.T) {
+	h := newHouse(t)
+	near, away := h.pair("g1"), h.pair("g2")
+	near.sync()
+	away.sync()
+	h.pipe.connect(near.id)
+	h.run()
+	before := h.stored(near.link)
+	asked := make(chan time.Time)
+	go func() {
+		since, err := h.hub.Ask(context.Background(), h.account.ID)
+		if err != nil {
+			t.Error(err)
+		}
+		asked <- since
+	}()
+	for {
+		select {
+		case push := <-h.pipe.sent:
+			near.apply(near.open(push))
+			near.sync()
+			continue
+		case since := <-asked:
+			if seen := h.stored(near.link).LastSeen; seen.Time().Before(since) || seen < before.LastSeen {
+				t.Errorf("asked at %v, seen at %v", since, seen)
+			}
+			if h.stored(away.link).LastSeen.Time().After(since) {
+				t.Error("the one away has answered")
+			}
+			near.sync()
+			if len(near.body.Orders) != 0 {
+				t.Errorf("still asked: %v", near.body.Orders)
+			}
+		}
+		return
+	}
+}
+
+// A device that is connected and silent is waited for a moment, and not asked when
+// it speaks again.
+func TestAskASilentDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		d := h.pair("g1")
+		d.sync()
+		h.pipe.connect(d.id)
+		begin, seen := time.Now(), h.stored(d.link).LastSeen
+		_, err := h.hub.Ask(t.Context(), h.account.ID)
+		h.must(err)
+		if waited := time.Since(begin); waited < time.Second || waited > 3*time.Second || h.stored(d.link).LastSeen != seen {
+			t.Errorf("waited %s, seen at %v and before at %v", waited, h.stored(d.link).LastSeen, seen)
+		}
+		d.sync()
+		if len(d.body.Orders) != 0 {
+			t.Errorf("still asked: %v", d.body.Orders)
+		}
+	})
 }
