@@ -72,7 +72,9 @@ func (p *Room) showUnlinkApp(w http.ResponseWriter, r *http.Request, v desk.Visi
 	if err != nil {
 		return err
 	}
-	return p.Pages.Show(w, v, http.StatusOK, "unlinkapp.html", desk.View{Title: "devices.unlink_this", Section: "devices", Body: found})
+	e := unlinking(hub.Device{})
+	e.Name, e.Lead, e.Field, e.Value = found.Name, "devices.signs_out", "grant", found.Grant
+	return p.showEnding(w, v, e)
 }
 
 func (p *Room) unlinkApp(w http.ResponseWriter, r *http.Request, v desk.Visit, grant string) error {

@@ -65,10 +65,6 @@ func (p *Room) postIdentify(w http.ResponseWriter, r *http.Request, v desk.Visit
 	return p.onLinkTo(w, r, v, back, p.devices.Identify)
 }
 
-func (p *Room) showMissed(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
-	return p.ask(w, r, v, "missed.html", "devices.missed_this")
-}
-
 // postMissed stops everything on a device. It is not asked for more than a
 // session: who stops something may always do so.
 func (p *Room) postMissed(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
@@ -86,10 +82,6 @@ func (p *Room) postRecovered(w http.ResponseWriter, r *http.Request, v desk.Visi
 		return err
 	}
 	return p.onLink(w, r, v, p.devices.Recovered)
-}
-
-func (p *Room) showGiven(w http.ResponseWriter, r *http.Request, v desk.Visit) error {
-	return p.ask(w, r, v, "given.html", "devices.given_this")
 }
 
 func (p *Room) postGiven(w http.ResponseWriter, r *http.Request, v desk.Visit) error {

@@ -93,16 +93,7 @@ func (p *Room) showUnlink(w http.ResponseWriter, r *http.Request, v desk.Visit) 
 	if grant := r.URL.Query().Get("grant"); grant != "" {
 		return p.showUnlinkApp(w, r, v, grant)
 	}
-	return p.ask(w, r, v, "unlink.html", "devices.unlink_this")
-}
-
-// ask shows a page about one device of the owner's that has not left.
-func (p *Room) ask(w http.ResponseWriter, r *http.Request, v desk.Visit, page, title string) error {
-	d, err := p.device(r, v, r.URL.Query().Get("link"))
-	if err != nil {
-		return err
-	}
-	return p.Pages.Show(w, v, http.StatusOK, page, desk.View{Title: title, Section: "devices", Body: cardOf(v, d, time.Now())})
+	return p.ask(unlinking)(w, r, v)
 }
 
 // device finds one device of the owner's that has not left.
