@@ -72,7 +72,8 @@ type Config struct {
 
 	// DeviceKind ("speaker", "car"), DeviceModel and DeviceSerial, of which at
 	// most the last 8 characters leave the device, tell the owner which device
-	// asks. Empty parts are not said.
+	// asks. Empty parts are not said. What is asked goes by the kind: for one that
+	// the brand's catalogue does not name, nothing is, and nothing may be done.
 	DeviceKind   string `toml:"device_kind"`
 	DeviceModel  string `toml:"device_model"`
 	DeviceSerial string `toml:"device_serial"`

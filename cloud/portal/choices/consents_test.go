@@ -288,3 +288,19 @@ func TestNoDevicesYet(t *testing.T) {
 	b.Get("/consents").MustSay("No device is linked yet")
 	b.Get("/devices").MustSay("None yet")
 }
+
+// An owner whose devices are of no kind that is asked anything is told so, and not
+// left with an empty page.
+func TestNothingIsAsked(t *testing.T) {
+	h := portaltest.Open(t)
+	b := h.Browser(t)
+	plain := portaltest.HubDevice("Lamp")
+	plain.Kind = ""
+	h.Link(t, b.Register(), plain)
+	d := b.Get("/consents")
+	d.Check()
+	d.MustSay("Nothing to decide", "may do nothing that does")
+	if strings.Contains(d.Text, "Everything is off until") {
+		t.Error(d.Text)
+	}
+}
