@@ -13,8 +13,8 @@ import (
 	"github.com/cardea-id/cardea/internal/browser"
 )
 
-// pictured are the widths of the pictures: a telephone and a desk.
-var pictured = []int{390, 1280}
+// pictured are the widths of the pictures: a small telephone and a desk.
+var pictured = []int{320, 1280}
 
 // tongues are the languages the pages speak.
 var tongues = []string{"en", "de", "ko", "th", "ja"}

@@ -35,13 +35,13 @@ func TestDevices(t *testing.T) {
 		}
 		d := b.Get("/devices")
 		for name, want := range map[string]string{
-			"Speaker":    "Speaker Speaker, Mini Serial number ends in 4F2A Last seen Connected now In step Your choices are applied since 11:00 UTC. Manage · Unlink",
-			"Car":        "Car Car Last seen 3 hours ago Not in step What you took back stops by 12:15 UTC (in 15 minutes), even if it stays out of reach. Manage · Unlink",
-			"Late car":   "Late car Car Last seen on 29 Dec 1999 Not in step What you took back has stopped by itself at 31 Dec 1999, 23:00 UTC. It follows when it connects. Manage · Unlink",
-			"New":        "New TV Last seen Not yet Not in step It follows when it connects. Manage · Unlink",
-			"Shared car": "Shared car Car Last seen today In step Your choices are applied since yesterday. Manage · Unlink",
-			"Lost":       "Lost TV Last seen Not yet Not paired This device says that it does not have your pairing any more. Pair it again, or unlink it. Manage · Unlink",
-			"Kept":       "Kept Car Last seen Not yet Not in step It follows when it connects. Not sent 12 items that were not sent were deleted there. Manage · Unlink",
+			"Speaker":    "Speaker Speaker, Mini Serial number ends in 4F2A Last seen Connected now In step Your choices are applied since 11:00 UTC. Manage Unlink",
+			"Car":        "Car Car Last seen 3 hours ago Not in step What you took back stops by 12:15 UTC (in 15 minutes), even if it stays out of reach. Manage Unlink",
+			"Late car":   "Late car Car Last seen on 29 Dec 1999 Not in step What you took back has stopped by itself at 31 Dec 1999, 23:00 UTC. It follows when it connects. Manage Unlink",
+			"New":        "New TV Last seen Not yet Not in step It follows when it connects. Manage Unlink",
+			"Shared car": "Shared car Car Last seen today In step Your choices are applied since yesterday. Manage Unlink",
+			"Lost":       "Lost TV Last seen Not yet Not paired This device says that it does not have your pairing any more. Pair it again, or unlink it. Manage Unlink",
+			"Kept":       "Kept Car Last seen Not yet Not in step It follows when it connects. Not sent 12 items that were not sent were deleted there. Manage Unlink",
 			"Going":      "Going TV Last seen Not yet Leaving Unlinked. It forgets you when it next connects, and stops by 12:15 UTC (in 15 minutes).",
 		} {
 			if got := portaltest.TextOf(d.Card(name)); got != want {
