@@ -44,6 +44,8 @@ func (l *Language) HTML(key string, pairs ...any) (template.HTML, error) {
 //	{{t "devices.stops_by" "When" .Stops}}   a message; see HTML
 //	{{pick "pair.yours" .Kind}}              the message "pair.yours.car" for a car
 //	{{lang}}                                 the tag, for the attribute lang
+//
+// A text of the brand's is a [Phrase]: {{.Title.HTML}}.
 func (l *Language) Funcs() template.FuncMap {
 	return template.FuncMap{"t": l.HTML, "pick": l.pick, "lang": l.Tag}
 }
@@ -112,6 +114,8 @@ func (l *Language) markup(v any) (string, error) {
 			return "", fmt.Errorf("no instant")
 		}
 		return string(v.HTML()), nil
+	case Phrase:
+		return string(v.within("bdi")), nil
 	case int, int64, uint32, uint64:
 		return fmt.Sprint(v), nil
 	case string:

@@ -30,6 +30,7 @@ type CommunicationPage struct {
 type TopicChoice struct {
 	Topic    cardea.Topic
 	Title    string
+	Language string // of the title and the question
 	Purpose  string
 	Question string
 	Standing cardea.Consent
@@ -84,7 +85,7 @@ func (l *Ledger) communication(tx *accountdb.Tx, account cardea.AccountID, langu
 func (l *Ledger) topicChoice(tx *accountdb.Tx, cat *cardea.Catalogue, account cardea.AccountID, t cardea.Topic, language string) (c TopicChoice, err error) {
 	purpose, _ := cat.Purpose(t.Consent.Purpose())
 	text := purpose.Texts[language]
-	c = TopicChoice{Topic: t, Title: t.Titles[language], Purpose: text.Title, Question: text.Facets[t.Consent.Facet()]}
+	c = TopicChoice{Topic: t, Title: t.Titles[language], Language: language, Purpose: text.Title, Question: text.Facets[t.Consent.Facet()]}
 	if c.Standing, err = l.anywhere(tx, cat, account, t.Consent); err != nil {
 		return c, err
 	}
@@ -93,7 +94,7 @@ func (l *Ledger) topicChoice(tx *accountdb.Tx, cat *cardea.Catalogue, account ca
 		if err != nil {
 			return c, err
 		}
-		w.Title = m.Titles[language]
+		w.Title, w.Language = m.Titles[language], language
 		c.Wishes = append(c.Wishes, WishChoice{w, m})
 	}
 	return c, nil
@@ -101,7 +102,7 @@ func (l *Ledger) topicChoice(tx *accountdb.Tx, cat *cardea.Catalogue, account ca
 
 func titledChoice(tx *accountdb.Tx, account cardea.AccountID, def cardea.PreferenceDef, language string) (PreferenceChoice, error) {
 	c, err := preferenceChoice(tx, account, def, nil)
-	c.Title = def.Titles[language]
+	c.Title, c.Language = def.Titles[language], language
 	return c, err
 }
 

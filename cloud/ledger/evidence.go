@@ -19,10 +19,12 @@ type Evidence struct {
 	Shown   accountdb.Notice // zero if nobody knows what was shown
 	// Purpose is the version that was decided on, and of a no that names none the
 	// one that was asked then. Language is that of Text: what was read, or the
-	// catalogue's first where nobody knows.
+	// catalogue's first where nobody knows. Names is as in a Choice.
 	Purpose  cardea.Purpose
 	Language string
+	Names    string
 	Text     cardea.Text
+	On       string // the device it reaches, by name; empty for all, and for one that is gone
 	// Before and After are what stood at the entry's scope without it and with it.
 	Before, After cardea.Consent
 }
@@ -73,7 +75,12 @@ func (l *Ledger) evidence(tx *accountdb.Tx, account cardea.AccountID, v *Evidenc
 	if read, ok := languageRead(purpose, e.Notice); ok {
 		v.Language = read
 	}
-	v.Text = purpose.Texts[v.Language]
+	v.Text, v.Names = purpose.Texts[v.Language], cat.Languages[0]
+	names, err := deviceNames(tx, account)
+	if err != nil {
+		return err
+	}
+	v.On = names.devices[e.Scope.Device]
 	terms, ok := cat.Terms(e.Key)
 	if !ok {
 		return ErrNoConsent

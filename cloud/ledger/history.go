@@ -21,9 +21,11 @@ type Past struct {
 	// Title and Question are of the purpose, or Title of the preference; empty
 	// if no catalogue has it any more. Text is what was read, in its language: of a
 	// yes the very text it names, of a no what stood on its page; or nothing. Asked
-	// is the version that text is of, in the text's words.
+	// is the version that text is of, in the text's words. Language is that of all
+	// three.
 	Title    string
 	Question string
+	Language string
 	Text     *cardea.Text
 	Asked    *cardea.Purpose
 }
@@ -85,7 +87,8 @@ func pastOf(cat *cardea.Catalogue, language string, names named, e cardea.Entry,
 	p := Past{Entry: e, On: names.devices[e.Scope.Device], By: names.links[e.Link]}
 	if e.Act == cardea.ActPrefer {
 		if def, ok := cat.Preference(e.Preference); ok {
-			p.Title = def.Titles[languageOf(cat, language)]
+			p.Language = languageOf(cat, language)
+			p.Title = def.Titles[p.Language]
 		}
 		return p
 	}
@@ -100,9 +103,10 @@ func pastOf(cat *cardea.Catalogue, language string, names named, e cardea.Entry,
 	if !ok {
 		return p
 	}
-	text := purpose.Texts[languageOf(cat, language)]
+	p.Language = languageOf(cat, language)
+	text := purpose.Texts[p.Language]
 	if read, ok := languageRead(purpose, notice); ok {
-		text = purpose.Texts[read]
+		p.Language, text = read, purpose.Texts[read]
 		p.Text, p.Asked = &text, new(purpose.Said(text))
 	}
 	p.Title, p.Question = text.Title, text.Facets[e.Key.Facet()]

@@ -25,6 +25,10 @@ type Choice struct {
 	Notice  cardea.Hash // of the text, in the language shown
 	Facets  []FacetChoice
 
+	// Language is that of Text, Names that of what the purpose names where the text
+	// has no words for it: the catalogue's first.
+	Language, Names string
+
 	// Former is the version that the owner said yes to, if it is an earlier one,
 	// FormerText what they read then, and FormerEnds the end that the changes
 	// since have set to that yes; zero: it goes on.
@@ -114,7 +118,7 @@ func (l *Ledger) page(tx *accountdb.Tx, account cardea.AccountID, language strin
 		if err != nil {
 			return Page{}, err
 		}
-		c.Title, c.Idle = def.Titles[language], def.Purpose != "" && !given[def.Under()]
+		c.Title, c.Language, c.Idle = def.Titles[language], language, def.Purpose != "" && !given[def.Under()]
 		page.Preferences = append(page.Preferences, c)
 	}
 	return page, nil
@@ -135,7 +139,7 @@ func (l *Ledger) Notice(purpose cardea.PurposeID, version uint32, language strin
 		return c, false
 	}
 	text, ok := p.Texts[language]
-	c = Choice{Purpose: p, Text: text, Notice: p.Notice(language)}
+	c = Choice{Purpose: p, Text: text, Notice: p.Notice(language), Language: language, Names: cat.Languages[0]}
 	for _, key := range p.Keys() {
 		c.Facets = append(c.Facets, FacetChoice{Key: key, Question: text.Facets[key.Facet()]})
 	}
@@ -161,7 +165,7 @@ func (p *Page) signals(tx *accountdb.Tx, account cardea.AccountID) error {
 }
 
 func choice(cat *cardea.Catalogue, fold *cardea.Consents, p cardea.Purpose, language string, places []Place, denied map[denial]bool) Choice {
-	c := Choice{Purpose: p, Text: p.Texts[language], Notice: p.Notice(language)}
+	c := Choice{Purpose: p, Text: p.Texts[language], Notice: p.Notice(language), Language: language, Names: cat.Languages[0]}
 	for _, key := range p.Keys() {
 		terms, _ := cat.Terms(key)
 		f := FacetChoice{Key: key, Question: c.Text.Facets[key.Facet()], Standing: fold.Anywhere(key, terms)}

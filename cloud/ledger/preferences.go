@@ -13,8 +13,9 @@ import (
 // where and when it was set, and what each device that has it is told.
 type PreferenceChoice struct {
 	cardea.Preference
-	Def   cardea.PreferenceDef
-	Title string
+	Def      cardea.PreferenceDef
+	Title    string
+	Language string // of the title
 	// Idle: the consent it stands and falls with is not given, so that it is
 	// nowhere in force.
 	Idle bool

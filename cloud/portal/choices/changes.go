@@ -13,7 +13,7 @@ import (
 // brand's own words come first; what is new in the lists is taken from the
 // catalogue, so that no words can hide it.
 type change struct {
-	Words  string
+	Words  language.Phrase
 	News   []news
 	Ends   *language.Moment // of the old yes; nil: it goes on
 	Over   bool             // that end has come
@@ -21,7 +21,10 @@ type change struct {
 }
 
 // A news is one thing that was not there before.
-type news struct{ Word, Text string }
+type news struct {
+	Word string
+	Text language.Phrase
+}
 
 // changeOf is nil while the owner's yes is to what is asked now, or there is none.
 func changeOf(l *language.Language, c ledger.Choice, now time.Time) *change {
@@ -29,8 +32,8 @@ func changeOf(l *language.Language, c ledger.Choice, now time.Time) *change {
 		return nil
 	}
 	out := &change{
-		Words: l.Sentence(c.Text.Changed), News: newsOf(l, c),
-		Before: purposeOf(l, ledger.Choice{Purpose: *c.Former, Text: c.FormerText}),
+		Words: voiceOf(l, c).sentence(c.Text.Changed, c.Language), News: newsOf(l, c),
+		Before: purposeOf(l, ledger.Choice{Purpose: *c.Former, Text: c.FormerText, Language: c.Language, Names: c.Names}),
 	}
 	if c.FormerEnds != 0 {
 		end := c.FormerEnds.Time()
@@ -44,10 +47,10 @@ func changeOf(l *language.Language, c ledger.Choice, now time.Time) *change {
 }
 
 func newsOf(l *language.Language, c ledger.Choice) (out []news) {
-	p, old := c.Purpose, *c.Former
-	add := func(word string, texts []string) {
+	p, old, in := c.Purpose, *c.Former, voiceOf(l, c)
+	add := func(word string, texts []string, tag string) {
 		if len(texts) > 0 {
-			out = append(out, news{word, l.List(texts)})
+			out = append(out, news{word, l.Phrase(l.List(texts), tag)})
 		}
 	}
 	var data, who, countries, questions []string
@@ -55,7 +58,7 @@ func newsOf(l *language.Language, c ledger.Choice) (out []news) {
 		data = append(data, desk.Plain(c.Text.Say(d)))
 	}
 	for _, r := range cardea.Beyond(p.Recipients, old.Recipients) {
-		about := []string{l.Country(r.Country), recipientOf(l, r).What}
+		about := []string{l.Country(r.Country), in.recipient(r).What}
 		if r.Sold {
 			about = append(about, l.Text("choices.sold"))
 		}
@@ -67,12 +70,13 @@ func newsOf(l *language.Language, c ledger.Choice) (out []news) {
 	for _, f := range cardea.Beyond(p.Facets, old.Facets) {
 		questions = append(questions, c.Text.Facets[f])
 	}
-	add(l.Text("choices.new.data"), data)
-	add(l.Text("choices.new.who"), who)
-	add(l.Text("choices.new.countries"), countries)
+	add(l.Text("choices.new.data"), data, in.nameTag)
+	add(l.Text("choices.new.who"), who, l.Tag())
+	add(l.Text("choices.new.countries"), countries, l.Tag())
 	if p.Retention != old.Retention {
-		add(l.Text("choices.new.kept"), []string{p.Kept(c.Text)})
+		kept := in.kept(c)
+		out = append(out, news{l.Text("choices.new.kept"), language.Phrase{Text: p.Kept(c.Text), Tag: kept.Tag}})
 	}
-	add(l.Text("choices.new.question"), questions)
+	add(l.Text("choices.new.question"), questions, in.textTag)
 	return out
 }

@@ -37,14 +37,14 @@ type behind struct {
 
 // A purpose is a card.
 type purpose struct {
-	Title, What, Why, Benefit, Refusal string
-	Data                               string
+	Title, What, Why, Benefit, Refusal language.Phrase
+	Data                               language.Phrase
 	Recipients                         []recipient
 	Countries                          string
-	Retention                          string
+	Retention                          language.Phrase
 	Counts                             string // how long a yes counts
 	Reach                              string // what happens where a device cannot reach us
-	Basis                              string
+	Basis                              language.Phrase
 	Gated                              bool // whether it is asked at all
 	Stays                              bool // on the device
 	Shared                             int  // with so many other companies
@@ -55,7 +55,7 @@ type purpose struct {
 }
 
 type recipient struct {
-	Name    string
+	Name    language.Phrase
 	What    string // what it is to us, and where
 	Sold    bool
 	Country string
@@ -65,7 +65,7 @@ type recipient struct {
 // say what the page showed.
 type facet struct {
 	ID       string
-	Question string
+	Question language.Phrase
 	On       bool
 	State    string
 	Until    *language.Moment
@@ -113,7 +113,7 @@ type effect struct {
 
 // A conflict is a no that did not know of a yes.
 type conflict struct {
-	Title, Question string
+	Title, Question language.Phrase
 	Name            string // the device it was said for, empty for everywhere
 	ask
 }
@@ -130,13 +130,15 @@ func choicesOf(v desk.Visit, asked ledger.Page, devices []hub.Device, now time.T
 				Notice: choice.Notice.String(), Base: desk.BaseText(asked.Head), Signal: v.Signal && f.Signal != nil,
 			}
 			c.Sells = c.Sells || f.Signal != nil
+			in := voiceOf(l, choice)
 			shown := facetOf(l, f, seen, now, effectOf(l, choice.Purpose, f, asked.Head, devices, now))
+			shown.Question = in.text(f.Question)
 			if shown.On && choice.FormerEnds != 0 && f.Standing.Version < seen.Version {
 				shown.State = "allowed_before"
 			}
-			shown.To = toOf(l, choice.Purpose.Said(choice.Text), f.Key.Facet())
+			shown.To = in.toOf(choice.Purpose.Said(choice.Text), f.Key.Facet())
 			p.Facets = append(p.Facets, shown)
-			c.Conflicts = append(c.Conflicts, conflictsOf(choice.Text.Title, f, seen)...)
+			c.Conflicts = append(c.Conflicts, in.conflicts(choice.Text.Title, f, seen)...)
 		}
 		if p.Gated {
 			c.Purposes = append(c.Purposes, p)
@@ -172,21 +174,19 @@ func behindOf(l *language.Language, d hub.Device, stops, now time.Time) behind {
 }
 
 func purposeOf(l *language.Language, c ledger.Choice) purpose {
-	p := c.Purpose.Said(c.Text)
+	p, t, in := c.Purpose.Said(c.Text), c.Text, voiceOf(l, c)
 	out := purpose{
-		Title: c.Text.Title, What: c.Text.What, Why: c.Text.Why, Benefit: c.Text.Benefit, Refusal: c.Text.Refusal,
-		Retention: l.Sentence(p.Retention), Basis: l.Sentence(desk.Plain(p.LegalBasis)), Gated: p.Class != cardea.ClassN, Reach: reachOf(l, p),
+		Title: in.text(t.Title), What: in.text(t.What), Why: in.text(t.Why), Benefit: in.text(t.Benefit), Refusal: in.text(t.Refusal),
+		Data: in.names(p.Data), Retention: in.kept(c), Basis: in.basis(p),
+		Gated: p.Class != cardea.ClassN, Reach: reachOf(l, p),
 	}
-	var data, countries []string
-	for _, d := range p.Data {
-		data = append(data, desk.Plain(d))
-	}
+	var countries []string
 	for _, code := range p.Countries {
 		countries = append(countries, l.Country(code))
 	}
-	out.Data, out.Countries = language.Capital(l.List(data)), l.List(countries)
+	out.Countries = l.List(countries)
 	for _, r := range p.Recipients {
-		out.Recipients = append(out.Recipients, recipientOf(l, r))
+		out.Recipients = append(out.Recipients, in.recipient(r))
 		out.Sold = out.Sold || r.Sold
 		if r.Relation == cardea.RelationThirdParty {
 			out.Shared++
@@ -197,21 +197,6 @@ func purposeOf(l *language.Language, c ledger.Choice) purpose {
 		out.Counts = l.Text("choices.counts", "Time", l.Span(p.Validity))
 	}
 	return out
-}
-
-func recipientOf(l *language.Language, r cardea.Recipient) recipient {
-	return recipient{Name: r.Name, What: l.Text("choices.relation." + string(r.Relation)), Sold: r.Sold, Country: l.Country(r.Country)}
-}
-
-// toOf are the companies that a question is about which asks for passing on or
-// selling: who they are must stand beside the buttons.
-func toOf(l *language.Language, p cardea.Purpose, f cardea.Facet) (to []recipient) {
-	for _, r := range p.Recipients {
-		if f == cardea.FacetThirdParty && r.Relation == cardea.RelationThirdParty || f == cardea.FacetSale && r.Sold {
-			to = append(to, recipientOf(l, r))
-		}
-	}
-	return to
 }
 
 // reachOf says in words how old a yes may be on a device.
@@ -230,7 +215,7 @@ func reachOf(l *language.Language, p cardea.Purpose) string {
 }
 
 func facetOf(l *language.Language, f ledger.FacetChoice, seen ask, now time.Time, e *effect) facet {
-	out := facet{ID: desk.Anchor(f.Key), Question: f.Question, ask: seen, Effect: e}
+	out := facet{ID: desk.Anchor(f.Key), ask: seen, Effect: e}
 	out.On, out.State, out.Until = stateOf(l, f.Standing, now)
 	if f.Signal != nil {
 		out.Refused, out.InSpite = f.Signal.ByIt, out.On && f.Signal.InSpite
@@ -303,17 +288,4 @@ func effectOf(l *language.Language, p cardea.Purpose, f ledger.FacetChoice, head
 		return nil
 	}
 	return e
-}
-
-func conflictsOf(title string, f ledger.FacetChoice, seen ask) []conflict {
-	var out []conflict
-	if f.Standing.Reason == cardea.ReasonConflict {
-		out = append(out, conflict{Title: title, Question: f.Question, ask: seen})
-	}
-	for _, off := range f.OffOn {
-		if off.Standing.Reason == cardea.ReasonConflict && f.Standing.Reason != cardea.ReasonConflict {
-			out = append(out, conflict{Title: title, Question: f.Question, Name: off.Name, ask: seen.on(off.Device)})
-		}
-	}
-	return out
 }

@@ -21,16 +21,16 @@ const pastOnPage = 50
 type past struct {
 	What     string // what was done
 	Off      bool   // it stopped something
-	Title    string
-	Question string
+	Title    language.Phrase
+	Question language.Phrase
 	Where    string // how far it reaches
 	On       string // the device it reaches, by name
 	How      string // where it was said
 	By       string // the device it was said on or is about, by name
 	When     language.Moment
 	Version  uint32
-	Text     *cardea.Text // as it was read, if it is known
-	Receipt  string       // where its receipt is; empty: it has none
+	Text     *purpose // as it was read, if it is known
+	Receipt  string   // where its receipt is; empty: it has none
 }
 
 type history struct {
@@ -60,8 +60,11 @@ func (p *Room) showHistory(w http.ResponseWriter, r *http.Request, v desk.Visit)
 
 func pastOf(l *language.Language, e ledger.Past, now time.Time) past {
 	out := past{
-		What: l.Text("choices.deed." + string(e.Entry.Act)), Off: e.Entry.Act == cardea.ActDeny, Title: e.Title, Question: e.Question, On: e.On, By: e.By,
-		When: l.Clock(e.Entry.Recorded.Time(), now), Version: e.Entry.Version, Text: e.Text,
+		What: l.Text("choices.deed." + string(e.Entry.Act)), Off: e.Entry.Act == cardea.ActDeny, Title: l.Phrase(e.Title, e.Language), Question: l.Phrase(e.Question, e.Language), On: e.On, By: e.By,
+		When: l.Clock(e.Entry.Recorded.Time(), now), Version: e.Entry.Version,
+	}
+	if e.Text != nil {
+		out.Text = new(purposeOf(l, ledger.Choice{Purpose: *e.Asked, Text: *e.Text, Language: e.Language, Names: e.Language}))
 	}
 	switch e.Entry.Channel {
 	case cardea.ChannelPortal:

@@ -28,6 +28,8 @@ type receiptView struct {
 	Event      receipt.Event
 	Asked      receipt.Purpose
 	Terms      purpose
+	Question   language.Phrase
+	On         string // the one device it reaches, by name
 	Yes        bool
 	What, How  string
 	When       language.Moment
@@ -66,10 +68,12 @@ func viewOf(l *language.Language, made receipt.Receipt, of ledger.Evidence, now 
 	told := pastOf(l, ledger.Past{Entry: e}, now)
 	out := receiptView{
 		Receipt: made, Controller: made.Record.Parties[0], Event: made.Record.Events[0], Asked: made.Record.Processing.Purposes[0],
-		Terms: purposeOf(l, ledger.Choice{Purpose: of.Purpose, Text: of.Text}), Yes: e.Act == cardea.ActGrant, What: told.What, How: told.How,
+		Terms: purposeOf(l, ledger.Choice{Purpose: of.Purpose, Text: of.Text, Language: of.Language, Names: of.Names}), Yes: e.Act == cardea.ActGrant, What: told.What, How: told.How,
 		When: l.Clock(e.Recorded.Time(), time.Time{}), Language: language.NameOf(of.Language), Unknown: made.Proof.Notice.IsZero(),
 		File: receiptFile + "?entry=" + strconv.FormatUint(e.Position.Seq, 10),
 	}
+	out.Question = l.Phrase(out.Asked.Question, of.Language)
+	out.On = of.On
 	for _, text := range []*string{&out.Controller.Address, &out.Controller.Contact} {
 		if *text == receipt.NotStated {
 			*text = l.Text("choices.receipt.not_stated")
@@ -103,7 +107,7 @@ type notice struct {
 	Version   uint32
 	Language  string
 	Hash      string
-	Questions []string
+	Questions []language.Phrase
 }
 
 // showNotice shows what was asked under a version, to everybody: it is no secret
@@ -119,7 +123,7 @@ func (p *Room) showNotice(w http.ResponseWriter, r *http.Request, v desk.Visit) 
 	}
 	body := notice{purpose: purposeOf(v.Language, asked), Version: asked.Purpose.Version, Language: language.NameOf(r.PathValue("language")), Hash: asked.Notice.String()}
 	for _, f := range asked.Facets {
-		body.Questions = append(body.Questions, f.Question)
+		body.Questions = append(body.Questions, v.Language.Phrase(f.Question, asked.Language))
 	}
-	return p.Pages.Show(w, v, http.StatusOK, "notice.html", desk.View{Title: body.Title, Body: body})
+	return p.Pages.Show(w, v, http.StatusOK, "notice.html", desk.View{Title: body.Title.Text, Body: body})
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/hub"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 	"github.com/cardea-id/cardea/store/accountdb"
@@ -21,7 +22,10 @@ type lossPage struct {
 }
 
 // again is one thing it might do again.
-type again struct{ ID, Key, Title, Question string }
+type again struct {
+	ID, Key         string
+	Title, Question language.Phrase
+}
 
 // showLoss asks, with nothing ticked: a box that was ticked for somebody is no
 // yes of theirs.
@@ -43,13 +47,13 @@ func (p *Room) showLoss(w http.ResponseWriter, r *http.Request, v desk.Visit) er
 		return err
 	}
 	body := lossPage{
-		Name: loss.Device.Name, Link: link.String(), Loss: loss.ID.String(), Form: v.Form(), Choices: choicesAgain(asked, loss),
+		Name: loss.Device.Name, Link: link.String(), Loss: loss.ID.String(), Form: v.Form(), Choices: choicesAgain(v.Language, asked, loss),
 	}
 	return p.Pages.Show(w, v, http.StatusOK, "lost.html", desk.View{Title: "devices.again", Section: "devices", Body: body})
 }
 
 // choicesAgain puts the keys in words, in the order of the page of choices.
-func choicesAgain(asked ledger.Page, loss hub.Loss) (out []again) {
+func choicesAgain(l *language.Language, asked ledger.Page, loss hub.Loss) (out []again) {
 	given := map[cardea.Key]bool{}
 	for _, key := range loss.Given {
 		given[key] = true
@@ -57,7 +61,7 @@ func choicesAgain(asked ledger.Page, loss hub.Loss) (out []again) {
 	for _, c := range asked.Choices {
 		for _, f := range c.Facets {
 			if given[f.Key] {
-				out = append(out, again{desk.Anchor(f.Key), string(f.Key), c.Text.Title, f.Question})
+				out = append(out, again{desk.Anchor(f.Key), string(f.Key), l.Phrase(c.Text.Title, c.Language), l.Phrase(f.Question, c.Language)})
 			}
 		}
 	}

@@ -5,24 +5,25 @@ import (
 	"slices"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 )
 
 // A unit is one thing that is allowed: a purpose and a question about it.
 type unit struct {
-	Title, Question string
+	Title, Question language.Phrase
 	On              []string // the devices it is allowed on, by name; none: all
 }
 
 // unitsOf is what a page of choices has that is allowed, everywhere or somewhere.
-func unitsOf(page ledger.Page) (units []unit) {
+func unitsOf(l *language.Language, page ledger.Page) (units []unit) {
 	for _, c := range page.Choices {
 		for _, f := range c.Facets {
 			if f.Standing.Class == cardea.ClassN || !f.Standing.Given() && len(f.OnlyOn) == 0 {
 				continue
 			}
-			u := unit{Title: c.Text.Title, Question: f.Question}
+			u := unit{Title: l.Phrase(c.Text.Title, c.Language), Question: l.Phrase(f.Question, c.Language)}
 			if !f.Standing.Given() {
 				for _, place := range f.OnlyOn {
 					u.On = append(u.On, place.Name)
@@ -43,7 +44,7 @@ func (p *Room) showWithdraw(w http.ResponseWriter, r *http.Request, v desk.Visit
 	body := struct {
 		Units []unit
 		Form  string
-	}{unitsOf(page), v.Form()}
+	}{unitsOf(v.Language, page), v.Form()}
 	return p.Pages.Show(w, v, http.StatusOK, "withdraw.html", desk.View{Title: "leaving.withdraw.title", Section: "consents", Body: body})
 }
 

@@ -22,8 +22,8 @@ type setting struct {
 	Source string // a message of the family preferences.source
 	Since  *language.Moment
 	Until  *language.Moment
-	Idle   string // the title of what must be allowed for it to be in force
-	Link   string // to where that is
+	Idle   language.Phrase // the title of what must be allowed for it to be in force
+	Link   string          // to where that is
 	Places []apart
 }
 
@@ -37,13 +37,14 @@ type apart struct {
 // A control is one form. Look says which: two, one, some, list, number, hours or
 // text.
 type control struct {
-	ID, Title string
-	Name      string // of the device, if it is about one
-	Action    string
-	Form      string
-	Base      string
-	Key       string
-	Device    string
+	ID     string
+	Title  language.Phrase
+	Name   string // of the device, if it is about one
+	Action string
+	Form   string
+	Base   string
+	Key    string
+	Device string
 
 	Look     string
 	Value    string // plain
@@ -69,7 +70,7 @@ type place struct {
 }
 
 func (p place) setting(c ledger.PreferenceChoice) setting {
-	out := setting{control: p.control(c.Def, c.Title, c.Value), Source: sourceOf(c.Source)}
+	out := setting{control: p.control(c, c.Value), Source: sourceOf(c.Source)}
 	out.Ours = c.Since == 0 && c.Def.Privacy && !c.Def.Protects(c.Value)
 	if c.Since != 0 {
 		out.Since = new(p.visit.Language.Day(c.Since.Time()))
@@ -82,7 +83,7 @@ func (p place) setting(c ledger.PreferenceChoice) setting {
 		if len(c.On) == 1 && !set {
 			break // there is nothing else to be apart from
 		}
-		one := apart{control: p.control(c.Def, c.Title, on.Value), Apart: on.Apart, Held: on.Held}
+		one := apart{control: p.control(c, on.Value), Apart: on.Apart, Held: on.Held}
 		one.ID, one.Name, one.Device = out.ID+"-"+string(on.Device)[:8], on.Name, string(on.Device)
 		out.Places = append(out.Places, one)
 	}
@@ -98,13 +99,14 @@ func sourceOf(c cardea.Channel) string {
 	return "elsewhere"
 }
 
-func (p place) control(def cardea.PreferenceDef, title string, value cardea.Value) control {
+func (p place) control(of ledger.PreferenceChoice, value cardea.Value) control {
+	def := of.Def
 	c := control{
-		ID: anchor(def.Key), Title: title, Action: p.action, Form: p.visit.Form(), Base: p.base, Key: string(def.Key),
+		ID: anchor(def.Key), Title: p.visit.Language.Phrase(of.Title, of.Language), Action: p.action, Form: p.visit.Form(), Base: p.base, Key: string(def.Key),
 		Look: lookOf(def), Value: plain(value), Min: def.Min, Max: def.Max,
 	}
-	if c.Title == "" {
-		c.Title = language.Capital(desk.Plain(c.Key))
+	if of.Title == "" {
+		c.Title.Text = language.Capital(desk.Plain(c.Key))
 	}
 	c.On = value == "true"
 	switch c.Look {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 )
@@ -21,7 +22,7 @@ func (p *Room) showMessages(w http.ResponseWriter, r *http.Request, v desk.Visit
 	}
 	if len(asked.Topics) > 0 {
 		body.Groups = append(body.Groups, group{
-			ID: "quiet", Title: v.Language.Text("preferences.when"), Settings: []setting{at.setting(asked.Quiet), at.setting(asked.Zone)},
+			ID: "quiet", Title: language.Phrase{Text: v.Language.Text("preferences.when")}, Settings: []setting{at.setting(asked.Quiet), at.setting(asked.Zone)},
 		})
 	}
 	return p.show(w, v, "preferences.messages", body)
@@ -32,8 +33,8 @@ func (p *Room) showMessages(w http.ResponseWriter, r *http.Request, v desk.Visit
 func (at place) topic(t ledger.TopicChoice) group {
 	given := t.Standing.Given() && (t.Standing.ValidUntil == 0 || t.Standing.ValidUntil.Time().After(at.now))
 	g := group{
-		ID: "t-" + t.Topic.Key, Title: t.Title, Asked: true, On: given, State: at.visit.Language.Text("preferences.not_allowed"),
-		Question: t.Question, Link: desk.Home + "#" + desk.Anchor(t.Topic.Consent),
+		ID: "t-" + t.Topic.Key, Title: at.visit.Language.Phrase(t.Title, t.Language), Asked: true, On: given, State: at.visit.Language.Text("preferences.not_allowed"),
+		Question: at.visit.Language.Phrase(t.Question, t.Language), Link: desk.Home + "#" + desk.Anchor(t.Topic.Consent),
 	}
 	if given {
 		g.State = at.visit.Language.Text("preferences.allowed")

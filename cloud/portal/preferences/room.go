@@ -19,6 +19,7 @@ import (
 	"net/http"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 )
@@ -71,13 +72,14 @@ type sheet struct {
 // A group is a card. State, Question and Link are of the consent without which it
 // has no effect.
 type group struct {
-	ID, Title string
-	Asked     bool
-	On        bool
-	State     string
-	Question  string
-	Link      string
-	Settings  []setting
+	ID       string
+	Title    language.Phrase
+	Asked    bool
+	On       bool
+	State    string
+	Question language.Phrase
+	Link     string
+	Settings []setting
 }
 
 func (p *Room) show(w http.ResponseWriter, v desk.Visit, title string, body sheet) error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/language"
 	"github.com/cardea-id/cardea/cloud/ledger"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
 )
@@ -21,7 +22,7 @@ func (p *Room) showSettings(w http.ResponseWriter, r *http.Request, v desk.Visit
 	for _, c := range asked.Preferences {
 		s := at.setting(c)
 		if c.Idle {
-			s.Idle, s.Link = titleOf(asked, c.Def.Purpose), desk.Home+"#"+desk.Anchor(c.Def.Under())
+			s.Idle, s.Link = titleOf(v.Language, asked, c.Def.Purpose), desk.Home+"#"+desk.Anchor(c.Def.Under())
 		}
 		all.Settings = append(all.Settings, s)
 	}
@@ -32,13 +33,13 @@ func (p *Room) showSettings(w http.ResponseWriter, r *http.Request, v desk.Visit
 }
 
 // titleOf is what a purpose is called.
-func titleOf(asked ledger.Page, id cardea.PurposeID) string {
+func titleOf(l *language.Language, asked ledger.Page, id cardea.PurposeID) language.Phrase {
 	for _, c := range asked.Choices {
 		if c.Purpose.ID == id {
-			return c.Text.Title
+			return l.Phrase(c.Text.Title, c.Language)
 		}
 	}
-	return string(id)
+	return language.Phrase{Text: string(id)}
 }
 
 // postSetting takes one setting, for all devices or for one.
