@@ -45,7 +45,7 @@ func (t *timeline) markAt(at time.Time, what, detail string) {
 	}
 	t.last = at
 	t.told = append(t.told, line{what, detail})
-	when, text := fmt.Sprintf("%s  %10s", at.Format("15:04:05.000"), took), fmt.Sprintf("%-24s %s", what, detail)
+	when, text := fmt.Sprintf("%s  %10s", at.Format("15:04:05.000"), took), strings.TrimRight(fmt.Sprintf("%-24s %s", what, detail), " ")
 	if t.color {
 		when, text = faint+when+plain, tone(what, detail)+text+plain
 	}
