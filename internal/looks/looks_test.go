@@ -97,8 +97,23 @@ func (n *narrow) at(p *browser.Page, kind, language string) error {
 			n.t.Errorf("%s in %s: no is %v, yes is %v", kind, language, no, yes)
 		}
 	}
+	if err != nil {
+		return err
+	}
+	var unlike []string
+	err = p.Run(unlikeLeaves, &unlike)
+	for _, words := range unlike {
+		n.t.Errorf("%s in %s: %q are two answers that look unlike", kind, language, words)
+	}
 	return err
 }
+
+// unlikeLeaves are the words of each hinge whose leaves are not set alike: an
+// answer is a link on one page and a button on another.
+const unlikeLeaves = `[...document.querySelectorAll(".hinge")].filter(hinge => new Set([...hinge.children].map(leaf => {
+	const s = getComputedStyle(leaf)
+	return [s.fontSize, s.fontWeight, s.color, s.backgroundColor, s.borderTopColor, s.borderTopWidth, s.display, s.padding].join()
+})).size > 1).map(hinge => hinge.innerText)`
 
 func (n *narrow) done() error { return nil }
 
