@@ -12,7 +12,9 @@ BUILD  := CGO_ENABLED=0 $(GO) build -trimpath
 FAST   := runtime/... internal/runtime/... internal/bytealg internal/abi internal/byteorder sync/atomic math/bits \
 	$(addprefix crypto/internal/,fips140/nistec/... fips140/bigmod fips140/sha256 fips140/aes/... fips140deps/...) \
 	vendor/golang.org/x/crypto/chacha20... github.com/cardea-id/cardea github.com/cardea-id/cardea/agent/gate
-AGENT  := -tags nethttpomithttp2 -gcflags=all=-l $(patsubst %,-gcflags=%=,$(FAST))
+# Go's runtime keeps its lists small: see docs/decisions/0029-footprint.md.
+SMALL  := $(BIN)/smallheap/overlay.json
+AGENT  := -overlay $(SMALL) -tags nethttpomithttp2 -gcflags=all=-l $(patsubst %,-gcflags=%=,$(FAST))
 FUZZTIME ?= 10s
 
 # A test that hangs must be named before the whole run is given up.
@@ -28,8 +30,12 @@ ROOT   := github.com/cardea-id/cardea
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+.PHONY: $(SMALL)
+$(SMALL):
+	@GOOS= GOARCH= $(GO) run ./internal/smallheap $(@D) >/dev/null
+
 .PHONY: build
-build: ## the programs, in bin/
+build: $(SMALL) ## the programs, in bin/
 	$(BUILD) -o $(BIN)/ ./cmd/cardea ./cmd/cardea-cloud
 	$(BUILD) $(AGENT) -o $(BIN)/ ./cmd/cardea-agent
 
@@ -43,7 +49,7 @@ size: $(ARCHS:%=size-%) ## the stripped agent for five architectures, each again
 	@echo "each is within its budget"
 
 .PHONY: $(ARCHS:%=size-%)
-$(ARCHS:%=size-%): size-%:
+$(ARCHS:%=size-%): size-%: $(SMALL)
 	@GOARCH=$* GOARM=7 GOMIPS=softfloat $(BUILD) $(AGENT) -ldflags "-s -w" -o $(BIN)/linux-$*/ ./cmd/cardea-agent
 	@stat -c %s $(BIN)/linux-$*/cardea-agent | awk '{ is = sprintf("%.2f", $$1 / 1e6); of = "$(patsubst $*=%,%,$(filter $*=%,$(BUDGETS)))"; \
 	  printf "%-8s %5s MB of %s\n", "$*", is, of; if ($$1 > of * 1e6) { print "$* is over its budget: look at what was linked anew"; exit 1 } }'
@@ -117,7 +123,7 @@ fuzz: ## every fuzz test, each for FUZZTIME=10s
 	done
 
 .PHONY: bare
-bare: # what the agent's socket is compared with
+bare: $(SMALL) # what the agent's socket is compared with
 	@$(BUILD) $(AGENT) -o $(BIN)/ ./internal/bench/bare
 
 .PHONY: bench
@@ -127,7 +133,7 @@ bench: languages ## figures beside their goals: decisions, whole processes, what
 	  $(GO) test -run '^$$' -bench . -benchtime 1x ./internal/e2e || echo FAIL; } | $(GO) run ./internal/figures testdata/figures.txt
 
 .PHONY: idle
-idle: ## an agent that is left alone: memory, wake-ups, bytes written, each beside its goal
+idle: $(SMALL) ## an agent that is left alone: memory, wake-ups, bytes written, each beside its goal
 	@$(BUILD) -o $(BIN)/idle/ ./cmd/cardea-cloud ./internal/idle
 	@$(BUILD) $(AGENT) -ldflags "-s -w" -o $(BIN)/idle/ ./cmd/cardea-agent
 	@$(BIN)/idle/idle -bin $(BIN)/idle
@@ -191,7 +197,7 @@ VERSION ?= 0.1.0
 DEBARCH := $(shell $(GO) env GOARCH)
 
 .PHONY: deb
-deb: ## Debian packages in bin/deb, tried on a fresh Debian that boots with them: VERSION=0.1.0
+deb: $(SMALL) ## Debian packages in bin/deb, tried on a fresh Debian that boots with them: VERSION=0.1.0
 	@command -v debootstrap >/dev/null && command -v systemd-nspawn >/dev/null || apt-get install -y --no-install-recommends debootstrap systemd-container || \
 	  { apt-get update && apt-get install -y --no-install-recommends debootstrap systemd-container; }
 	$(BUILD) -ldflags "-s -w" -o $(BIN)/deb/$(DEBARCH)/ ./cmd/cardea ./cmd/cardea-cloud
