@@ -3,6 +3,7 @@ package language
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -126,6 +127,40 @@ func TestWordsArePlain(t *testing.T) {
 				}
 				if strings.Contains(text, "'") || strings.Contains(text, "  ") {
 					t.Errorf("%s: %s has a typewriter's apostrophe or two spaces: %s", tag, key, text)
+				}
+			}
+		}
+	}
+}
+
+// oneVoice is what a language does not say here: another word for a thing that has
+// one, another manner of speaking, or the signs of another script. The words it
+// has are in docs/languages.md.
+var oneVoice = map[string]map[string]string{
+	"de": {
+		`\b[dD](u|ich|ir|ein|eine|einen)\b`: "Sie", `[Gg]etrennt[.?]|\b[Tt]rennen\b`: "entkoppeln",
+		`[Uu]nterschr(ift|ieben)`: "Signatur, signiert", `["'”]`: "„…“",
+	},
+	"ko": {
+		`니다|습니까|십시오`: "해요체", `고객님`: "나, 내", `거부`: "거절", `영수증`: "확인서", `끊`: "연결 해제", `[，。！？：（）]`: "half-width signs",
+	},
+	"th": {
+		`ครับ|ค่ะ|คะ( |$)`: "no particles", `ตัวเลือก`: "การตัดสินใจ", `ใบรับ`: "ใบยืนยัน", `ยกเลิกการเชื่อม`: "ยกเลิกการจับคู่", `[?。，]`: "no such signs",
+	},
+	"ja": {
+		`機器|端末`: "デバイス", `お客様`: "あなた", `ブラウザ([^ー]|$)`: "ブラウザー", `サインイン`: "ログイン", `写し`: "コピー",
+		`(です|ます)か(。|$)`: "…か？", `[\p{Hiragana}\p{Katakana}\p{Han}] ?[,.!?:;()]`: "full-width signs",
+	},
+}
+
+func TestOneVoice(t *testing.T) {
+	all := written(t)
+	for tag, unwanted := range oneVoice {
+		for pattern, instead := range unwanted {
+			unwanted := regexp.MustCompile(pattern)
+			for key, m := range all[tag] {
+				if found := unwanted.FindString(m["other"]); found != "" {
+					t.Errorf("%s: %s says %q, here it is %s: %s", tag, key, found, instead, m["other"])
 				}
 			}
 		}

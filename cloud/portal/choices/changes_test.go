@@ -1,6 +1,7 @@
 package choices_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +65,10 @@ func TestEndOfADayIsShownToTheMinute(t *testing.T) {
 	b.Register()
 	b.Tap(b.Get("/consents"), recommendations, "", "Allow")
 	h.Raise(t, "change: material\n    reconsent_by: "+time.Now().Add(time.Hour).UTC().Format(time.RFC3339), newRecipient...)
-	b.Get("/consents").MustSay("UTC, for that alone.")
+	d := b.Get("/consents")
+	if said := regexp.MustCompile(`counts until \d\d:\d\d UTC( on \d+ \w+( \d{4})?)?, for that alone\.`); !said.MatchString(portaltest.TextOf(d.Root)) {
+		t.Errorf("no end to the minute: %s", portaltest.TextOf(d.Root))
+	}
 }
 
 func TestWordsThatChanged(t *testing.T) {

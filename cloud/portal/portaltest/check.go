@@ -150,7 +150,7 @@ func nextElement(n *html.Node) *html.Node {
 // checkTimes: every instant can be read by a machine, and by a person who wonders
 // in which zone.
 func checkTimes(d *Document) {
-	said := regexp.MustCompile(` UTC$|^just now$| ago$|^\d+ \w+ \d{4}$|^on \d+ \w+ \d{4}$`)
+	said := regexp.MustCompile(` UTC$| UTC on \d+ \w+( \d{4})?$|^just now$| ago$|^\d+ \w+ \d{4}$|^on \d+ \w+ \d{4}$`)
 	for n := range d.All("time") {
 		if _, err := time.Parse("2006-01-02T15:04:05.000Z", Attr(n, "datetime")); err != nil {
 			d.T.Error(err)
