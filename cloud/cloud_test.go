@@ -39,7 +39,10 @@ func launch(t *testing.T, c cloud.Config) (stop func(), done chan error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done = make(chan error, 1)
-	go func() { done <- cloud.Run(ctx, c, quiet()) }()
+	go func() {
+		done <- cloud.Run(ctx, c, quiet())
+		close(done) // whoever else waits does not wait for ever
+	}()
 	stopped := false
 	stop = func() {
 		if stopped {
