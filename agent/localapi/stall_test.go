@@ -15,6 +15,7 @@ import (
 // became of the request: a call that reads it, one that may not be made, one
 // that takes none, and one that is for nobody.
 func TestABodyThatNeverComes(t *testing.T) {
+	t.Parallel()
 	known := newHouse(t, fmt.Sprintf("name = \"p\"\nuser = \"%d\"\nentitlements = [\"decide\"]\npurposes = [\"*\"]", os.Getuid()))
 	strange := newHouse(t, "name = \"p\"\nuser = \"54321\"")
 	var all sync.WaitGroup

@@ -129,6 +129,7 @@ func TestWatchShowsOnlyWhatIsTheProgramS(t *testing.T) {
 // Who does not read is not buffered for without bound: the state of the moment
 // is what comes when they read again, and then they are told to start anew.
 func TestWatchOfASlowReader(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	conn, err := net.Dial("unix", h.socket)
 	if err != nil {

@@ -222,6 +222,7 @@ func heldAtTheOther(t *testing.T, s *stage.Cluster, waits *stage.Node, phone *ow
 // waits at one hears at once what its owner says at the other, and what a device
 // collects arrives once, whichever took it and whichever passed it on.
 func TestTwoNodesOneKilled(t *testing.T) {
+	t.Parallel()
 	events := filepath.Join(t.TempDir(), "events")
 	s := newCluster(t, events)
 	dies, stays := s.Nodes[0], s.Nodes[1]

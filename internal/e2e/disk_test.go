@@ -94,6 +94,7 @@ func TestDiskIsReadOnly(t *testing.T) {
 // The folder is removed while the agent runs: a no that could only be written to
 // where nobody finds it again is not confirmed, and everything is denied.
 func TestDiskIsRemoved(t *testing.T) {
+	t.Parallel()
 	a, state := smallDisk(t)
 	entries, err := os.ReadDir(state)
 	must(t, err)

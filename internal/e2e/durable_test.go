@@ -120,6 +120,7 @@ func has(c call, words ...string) bool {
 // disk has taken: to the journal, whose file is open so that a write returns
 // when it is on the disk.
 func TestFsyncBeforeReply(t *testing.T) {
+	t.Parallel()
 	t.Run("cloud", cloudFlushes)
 	t.Run("agent", func(t *testing.T) {
 		_, a := given(t)
@@ -192,6 +193,7 @@ func TestEIOFailsClosed(t *testing.T) {
 // A disk that is full takes no change of the database. A no is kept all the
 // same, survives the power cut that follows, and reaches the cloud.
 func TestFullDiskTakesANo(t *testing.T) {
+	t.Parallel()
 	_, a := given(t)
 	a.Network(false)
 	stop := trace(t, a.Process.Pid(), "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=ENOSPC")
@@ -211,6 +213,7 @@ func TestFullDiskTakesANo(t *testing.T) {
 // The files of a device are lost in every combination after a no that the cloud
 // has not heard of: it comes back without a pairing, and with the no.
 func TestLostFilesComeBack(t *testing.T) {
+	t.Parallel()
 	_, a := given(t)
 	a.Network(false)
 	_, err := a.Withdraw(context.Background(), client.Withdrawal{Key: recommend})

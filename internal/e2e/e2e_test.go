@@ -1,5 +1,6 @@
 // Package e2e has the tests and benchmarks that play on the real programs: cloud
-// and agents in processes of their own, a real broker, a real disk.
+// and agents in processes of their own, a real broker, a real disk. Tests that
+// mostly wait run beside each other, after those that measure times.
 package e2e_test
 
 import (

@@ -208,6 +208,7 @@ var deletedThere = regexp.MustCompile(`\d+ items? that (was|were) not sent (was|
 // is acknowledged, nothing that was collected before is ever sent, also after a
 // new yes.
 func TestWithdrawPurgesInOneTransaction(t *testing.T) {
+	t.Parallel()
 	c := newCollecting(t)
 	c.pair(t)
 	acknowledged, killed := 0, 0

@@ -111,6 +111,7 @@ func shape(v any) string {
 // A receiver of webhooks checks the signature, and is given an event again, under
 // the same id, until it has taken it. Those who run the cloud see it counted.
 func TestEventsWebhook(t *testing.T) {
+	t.Parallel()
 	secret := "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("s", 32)))
 	secrets, err := webhook.ParseSecrets(secret)
 	must(t, err)

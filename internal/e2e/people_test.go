@@ -399,6 +399,7 @@ var machineLine = regexp.MustCompile(`(?m)^machine: .*$`)
 // that speak with one key are noticed, and denied. Two agents never run on one
 // database.
 func TestClonedImage(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	ada, bob := newPhone(t, s, "ada@example.com"), newPhone(t, s, "bob@example.com")
 	a := newAgent(t, s, "a", "speaker")

@@ -35,6 +35,7 @@ func fetchToken(t *testing.T, s *stage.Stage, a *stage.Agent) {
 // device is still paired although its refresh token is newer than the backup, and
 // what the owner decides then is in force.
 func TestRestoreOldBackup(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	a, err := s.StartAgent(context.Background(), "kitchen", "speaker")
 	must(t, err)
@@ -79,6 +80,7 @@ func TestRestoreOldBackup(t *testing.T) {
 // the same, and what was allowed before the backup still is if the journal is
 // there.
 func TestRestoreAfterRotations(t *testing.T) {
+	t.Parallel()
 	for name, journal := range map[string]bool{"with the journal": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t)

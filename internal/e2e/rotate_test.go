@@ -24,6 +24,7 @@ func rotate(t *testing.T, s *stage.Stage, key string) {
 // TestRotateKeysUnderWay: every key but the root is rotated while a device is
 // connected, and while it is away, and its owner notices nothing.
 func TestRotateKeysUnderWay(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	a, err := s.StartAgent(context.Background(), "car", "car")
 	must(t, err)

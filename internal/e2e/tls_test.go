@@ -118,6 +118,7 @@ func at1970(t *testing.T) (bin string) {
 // 56 years later, connects, and goes on after a restart, when it knows no time
 // again.
 func TestClockAt1970OverTLS(t *testing.T) {
+	t.Parallel()
 	s := newTLSStage(t)
 	s.Bin = at1970(t)
 	a, err := s.StartAgent(context.Background(), "old", "speaker")
@@ -152,6 +153,7 @@ func file(t *testing.T, s *stage.Stage, name string, a *authority.Authority) str
 // were pinned to the first one follow: one that is connected, and one that was off
 // all the time and meets a server that nobody it knows vouches for.
 func TestAuthorityChanges(t *testing.T) {
+	t.Parallel()
 	s := newTLSStage(t)
 	there, err := s.StartAgent(context.Background(), "there", "speaker")
 	must(t, err)

@@ -19,13 +19,20 @@ const (
 // invalid_grant. One that a busy machine delivers more than a second after the
 // winner is not side by side, and hears slow_down.
 func TestParallelRedemption(t *testing.T) {
+	for name, kind := range map[string]func(*world) *device{"bearer": (*world).bearer, "keyed": (*world).keyed} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			manyRedemptions(t, kind)
+		})
+	}
+}
+
+// manyRedemptions is half of the rounds.
+func manyRedemptions(t *testing.T, kind func(*world) *device) {
 	w := newServer(t)
 	var lost, late int
-	for round := range rounds {
-		d := w.bearer()
-		if round%2 == 1 {
-			d = w.keyed()
-		}
+	for round := range rounds / 2 {
+		d := kind(w)
 		a := d.start()
 		id := d.approve(a)
 		heard := redeem(t, d, a)
@@ -37,7 +44,7 @@ func TestParallelRedemption(t *testing.T) {
 			t.Fatalf("round %d: %d sets of tokens", round, g.Set)
 		}
 	}
-	t.Logf("%d rounds of %d polls: %d winners, %d invalid_grant, %d late, nothing else", rounds, polls, rounds, lost, late)
+	t.Logf("%d rounds of %d polls: %d winners, %d invalid_grant, %d late, nothing else", rounds/2, polls, rounds/2, lost, late)
 }
 
 // redeem polls side by side and counts what was heard.
