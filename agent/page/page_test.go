@@ -415,14 +415,20 @@ func TestPagesDieWithTheAgent(t *testing.T) {
 	}
 }
 
-// playAgent hands a page over and waits to be killed.
-func playAgent(t *testing.T) {
+// livingWorld is on the machine's own clock, and its voice may be used.
+func livingWorld(t testing.TB) *world {
 	w := &world{t: t, pages: page.NewPages(), link: cardea.NewID[cardea.LinkID](), mine: all}
 	w.Gate = gate.New(gate.Config{Changed: func() { w.pages.Publish(w.Gate) }})
 	w.run(gate.BootTime)
 	w.Set(w.link, gate.State{Revision: 1, Consents: []cardea.Consent{consent("voice/use", cardea.ReasonGranted, cardea.ClassA, 3000)}})
 	w.Activate(w.link)
 	w.Renew(w.link, gate.Anchor{Time: epoch, At: gate.BootTime(), Lease: epoch.Add(time.Hour)})
+	return w
+}
+
+// playAgent hands a page over and waits to be killed.
+func playAgent(t *testing.T) {
+	w := livingWorld(t)
 	if err := unix.Sendmsg(3, []byte{1}, unix.UnixRights(int(w.file().Fd())), nil, 0); err != nil {
 		t.Fatal(err)
 	}
