@@ -104,6 +104,14 @@ func reasonOf(err error) string {
 
 func (c *cloud) swept(s hub.Sweep) { c.metrics.Swept(time.Now(), s.Behind, s.Lapsed) }
 
+func (c *cloud) late(l hub.Lateness) {
+	late := map[string]int{}
+	for what, n := range l.Devices {
+		late[string(what)] = n
+	}
+	c.metrics.Overdue(late, l.Erasures, l.Due)
+}
+
 func (c *cloud) decided(a cardea.Answer) { c.metrics.Decided(a) }
 
 // paired counts what happened to a pairing.

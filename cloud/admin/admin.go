@@ -88,6 +88,7 @@ func (a *api) calls() map[string]handler {
 
 		"POST /admin/v1/accounts/{subject}/erasure": a.erase,
 		"GET /admin/v1/erasures":                    a.erasures,
+		"GET /admin/v1/overdue":                     a.overdue,
 		"GET /admin/v1/accounts/{subject}/archive":  a.archive,
 	}
 }

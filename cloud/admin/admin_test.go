@@ -49,6 +49,18 @@ type world struct {
 	woken   atomic.Int32
 
 	contract *openapi.Contract // that every exchange is compared with
+	late     []hub.Overdue     // devices that are overdue beside those of the hub
+}
+
+// An eraser is the hub, and devices that are late by the word of the test.
+type eraser struct {
+	*hub.Hub
+	w *world
+}
+
+func (e eraser) Overdue(ctx context.Context, above cardea.LinkID, most int) ([]hub.Overdue, cardea.LinkID, error) {
+	late, next, err := e.Hub.Overdue(ctx, above, most)
+	return append(late, e.w.late...), next, err
 }
 
 func newWorld(t *testing.T) *world {
@@ -82,7 +94,7 @@ func newWorldUnder(t *testing.T, contract *openapi.Contract) *world {
 	w.device = w.join(h)
 	srv := httptest.NewServer(w.contract.Watch(admin.Handler(admin.Config{
 		Receipts: &receipt.Maker{Ledger: w.ledger, Issuer: "https://id.example.com", Signer: signer.Signer},
-		Eraser:   h, Archive: &archive.Writer{DB: db, Ledger: w.ledger, Brand: "Hearth"}, Issuer: "https://id.example.com",
+		Eraser:   eraser{h, w}, Archive: &archive.Writer{DB: db, Ledger: w.ledger, Brand: "Hearth"}, Issuer: "https://id.example.com",
 		Ledger: w.ledger, Devices: h, Log: slog.New(slog.DiscardHandler),
 		Keys: []admin.Key{{Name: "other", SHA256: sha256.Sum256([]byte("other"))}, {Name: "shop", SHA256: sha256.Sum256([]byte(brandKey))}},
 	}), func(err error) { t.Errorf("against openapi.yaml: %v", err) }))

@@ -16,9 +16,10 @@ import (
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
-// An Eraser ends accounts: *hub.Hub.
+// An Eraser ends accounts, and knows which devices are late: *hub.Hub.
 type Eraser interface {
 	Erase(ctx context.Context, account cardea.AccountID, from cardea.Channel, by string) (accountdb.Erasure, hub.ProofSecret, error)
+	Overdue(ctx context.Context, above cardea.LinkID, most int) (late []hub.Overdue, next cardea.LinkID, err error)
 }
 
 // An Archive writes a copy of everything for its owner: *archive.Writer.

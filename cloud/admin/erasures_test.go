@@ -5,7 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/cloud/hub"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
@@ -64,5 +67,28 @@ func (w *world) read(method, path string, into any) {
 	}
 	if err != nil || status != http.StatusOK {
 		w.Fatalf("%s %s: %d %v", method, path, status, err)
+	}
+}
+
+// A device that has not proved in time that it is erased is listed, with the time
+// that its owner was told.
+func TestOverdue(t *testing.T) {
+	w := newWorld(t)
+	var list struct {
+		Overdue []struct {
+			What, Link, Subject, Kind string
+			By                        int64
+		}
+		Next string
+	}
+	w.read("POST", "/admin/v1/accounts/"+w.account.Subject+"/erasure", &struct{}{})
+	w.read("GET", "/admin/v1/overdue", &list)
+	if len(list.Overdue) != 0 || list.Next != "" {
+		t.Errorf("before its time: %+v", list)
+	}
+	w.late = []hub.Overdue{{What: hub.LateErase, Link: cardea.LinkID{7}, Subject: w.account.Subject, Kind: "car", By: time.UnixMilli(5)}}
+	w.read("GET", "/admin/v1/overdue", &list)
+	if len(list.Overdue) != 1 || list.Overdue[0].What != "erase" || list.Overdue[0].Subject != w.account.Subject || list.Overdue[0].By != 5 {
+		t.Errorf("%+v", list)
 	}
 }

@@ -69,6 +69,8 @@ func everyAnswer(t *testing.T, contract *openapi.Contract) {
 		{call: "GET /admin/v1/accounts/{subject}/receipts/{denial}"},
 		{call: "GET /admin/v1/accounts/{subject}/archive?language=de"},
 		{call: "GET /admin/v1/erasures?after=0"},
+		{call: "GET /admin/v1/overdue"},
+		{call: "GET /admin/v1/overdue?after=3q2-7wAAAAAAAAAAAAAAAA"},
 	} {
 		c.status = http.StatusOK
 		w.expect(c)
@@ -76,6 +78,7 @@ func everyAnswer(t *testing.T, contract *openapi.Contract) {
 	}
 	w.expect(exchange{status: 400, call: "GET /admin/v1/changes?wait=21"})
 	w.expect(exchange{status: 400, call: "GET /admin/v1/erasures?after=yesterday"})
+	w.expect(exchange{status: 400, call: "GET /admin/v1/overdue?after=yesterday"})
 	w.expect(exchange{status: 400, call: "GET /admin/v1/accounts/{subject}/consents?at=yesterday"})
 	w.expect(exchange{status: 404, call: "GET /admin/v1/accounts/{subject}/receipts/99"})
 	w.expect(exchange{status: 403, call: "POST /admin/v1/accounts/{subject}/preferences", media: inJSON, body: `{"key":"ads_personalised","value":true}`})

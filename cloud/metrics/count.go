@@ -50,9 +50,10 @@ var (
 		cardea.RejectedBase, cardea.RejectedConfirm, cardea.RejectedNotice, cardea.RejectedConflict,
 		cardea.RejectedUnknown, cardea.RejectedValue, cardea.RejectedTooBig,
 	}
-	reasons = []string{Malformed, Signature, Clock, Unknown, Fault}
-	grants  = []string{Started, Approved, Denied, Redeemed}
-	letters = []string{Sent, MailboxRefused, GivenUp, Erased, Broken}
+	reasons  = []string{Malformed, Signature, Clock, Unknown, Fault}
+	grants   = []string{Started, Approved, Denied, Redeemed}
+	promises = []string{"stop", "unlink", "erase"}
+	letters  = []string{Sent, MailboxRefused, GivenUp, Erased, Broken}
 )
 
 // Applied counts a change that a device has proved to have applied.
@@ -85,6 +86,16 @@ func (m *Metrics) Swept(at time.Time, behind int, lapsed map[cardea.Class]int) {
 	for class, n := range lapsed {
 		m.lapsed.WithLabelValues(string(class)).Set(float64(n))
 	}
+}
+
+// Overdue notes how many devices are late with what, how many erasures wait for a
+// device, and by when the first of those should be answered; zero: none.
+func (m *Metrics) Overdue(late map[string]int, erasures int, due time.Time) {
+	for _, what := range promises {
+		m.overdue.WithLabelValues(what).Set(float64(late[what]))
+	}
+	m.erasures.Set(float64(erasures))
+	m.due.Set(seconds(due))
 }
 
 // Letter counts a letter that needs no more work.

@@ -35,6 +35,9 @@ type Metrics struct {
 	lapsed    *prometheus.GaugeVec
 	behind    prometheus.Gauge
 	swept     prometheus.Gauge
+	overdue   *prometheus.GaugeVec
+	erasures  prometheus.Gauge
+	due       prometheus.Gauge
 	letters   *prometheus.CounterVec
 	waiting   prometheus.Gauge
 	oldest    prometheus.Gauge
@@ -60,6 +63,9 @@ func New() *Metrics {
 		lapsed:    gauges("cardea_links_lapsed", "Links not heard of for longer than a yes of the class counts without the cloud: every yes of the class is a no there.", "class"),
 		behind:    gauge("cardea_links_behind", "Links whose device has not proved to hold the newest statement, connected or not."),
 		swept:     gauge("cardea_last_sweep_timestamp_seconds", "When links that are behind or have lapsed were looked for last."),
+		overdue:   gauges("cardea_devices_overdue", "Devices that have not proved by the time their owner was told that they have stopped, forgotten their owner, or erased themselves.", "what"),
+		erasures:  gauge("cardea_erasures_waiting", "Erased accounts of which a device can still be waited for."),
+		due:       gauge("cardea_erasures_due_timestamp_seconds", "By when the first of the erasures that wait should be answered by law; 0: none waits."),
 		letters:   counter("cardea_letters_total", "Letters to owners that need no more work: sent, or why nobody will read them.", "result"),
 		waiting:   gauge("cardea_letters_waiting", "Letters that are to be sent."),
 		oldest:    gauge("cardea_letters_oldest_timestamp_seconds", "When the oldest of the letters that wait was posted; 0: none waits."),
@@ -70,7 +76,7 @@ func New() *Metrics {
 		inFlight: gauge("cardea_http_requests_in_flight", "Requests that are being answered."),
 	}
 	m.registry.MustRegister(m.applied, m.answers, m.refused, m.rejected, m.decisions, m.grants, m.paired, m.lapsed, m.behind, m.swept,
-		m.letters, m.waiting, m.oldest, m.requests, m.seconds, m.inFlight, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
+		m.overdue, m.erasures, m.due, m.letters, m.waiting, m.oldest, m.requests, m.seconds, m.inFlight, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	m.events.register(m.registry)
 	m.zero()
 	return m
@@ -83,6 +89,9 @@ func (m *Metrics) zero() {
 	}
 	for _, event := range grants {
 		m.grants.WithLabelValues(event)
+	}
+	for _, what := range promises {
+		m.overdue.WithLabelValues(what)
 	}
 	for _, result := range letters {
 		m.letters.WithLabelValues(result)

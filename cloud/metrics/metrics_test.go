@@ -53,6 +53,9 @@ func TestCounts(t *testing.T) {
 	m.Grant(metrics.Denied)
 	m.Paired(12 * time.Second)
 	m.Swept(time.Unix(1_800_000_000, 0), 3, map[cardea.Class]int{cardea.ClassB: 2})
+	m.Overdue(map[string]int{"erase": 2}, 3, time.Unix(1_800_000_000, 0))
+	wants(t, scrape(t, m), `cardea_devices_overdue{what="erase"} 2`, `cardea_devices_overdue{what="stop"} 0`,
+		`cardea_erasures_waiting 3`, `cardea_erasures_due_timestamp_seconds 1.8e+09`)
 	m.Letter(metrics.GivenUp)
 	m.Letters(2, time.Unix(1_800_000_000, 0))
 	wants(t, scrape(t, m),

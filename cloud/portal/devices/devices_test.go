@@ -37,7 +37,7 @@ func TestDevices(t *testing.T) {
 		for name, want := range map[string]string{
 			"Speaker":    "Speaker Speaker, Mini Serial number ends in 4F2A Last seen Connected now In step Your choices are applied since 11:00 UTC. Manage Unlink",
 			"Car":        "Car Car Last seen 3 hours ago Not in step What you took back stops by 12:15 UTC (in 15 minutes), even if it stays out of reach. Manage Unlink",
-			"Late car":   "Late car Car Last seen on 29 Dec 1999 Not in step What you took back has stopped by itself at 23:00 UTC on 31 Dec 1999. It follows when it connects. Manage Unlink",
+			"Late car":   "Late car Car Last seen on 29 Dec 1999 Not in step What you took back has stopped by itself at 23:00 UTC on 31 Dec 1999. It has not confirmed that yet. It follows when it connects. Manage Unlink",
 			"New":        "New TV Last seen Not yet Not in step It follows when it connects. Manage Unlink",
 			"Shared car": "Shared car Car Last seen today In step Your choices are applied since yesterday. Manage Unlink",
 			"Lost":       "Lost TV Last seen Not yet Not paired This device says that it does not have your pairing any more. Pair it again, or unlink it. Manage Unlink",
