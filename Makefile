@@ -127,15 +127,18 @@ bare: $(SMALL) # what the agent's socket is compared with
 	@$(BUILD) $(AGENT) -o $(BIN)/ ./internal/bench/bare
 
 .PHONY: bench
-bench: languages ## figures beside their goals: decisions, whole processes, what the disk has to bear
+bench: languages strace idlers ## figures beside their goals: decisions, whole processes, an agent left alone, the disk: ten minutes
 	@{ $(GO) test -run '^$$' -bench '^BenchmarkDecide$$' -benchtime 300ms -count 5 -benchmem . ./agent/gate && \
 	  (cd internal/bench/peers && $(GO) test -run . -bench . -benchtime 300ms -count 5 -benchmem) && \
-	  $(GO) test -run '^$$' -bench . -benchtime 1x ./internal/e2e || echo FAIL; } | $(GO) run ./internal/figures testdata/figures.txt
+	  $(GO) test -run '^$$' -bench . -benchtime 1x ./internal/e2e && $(BIN)/idle/idle -bin $(BIN)/idle -bench || echo FAIL; } | $(GO) run ./internal/figures testdata/figures.txt
 
-.PHONY: idle
-idle: $(SMALL) ## an agent that is left alone: memory, wake-ups, bytes written, each beside its goal
+.PHONY: idlers
+idlers: $(SMALL) # a cloud and an agent as a device gets it, and who looks at them
 	@$(BUILD) -o $(BIN)/idle/ ./cmd/cardea-cloud ./internal/idle
 	@$(BUILD) $(AGENT) -ldflags "-s -w" -o $(BIN)/idle/ ./cmd/cardea-agent
+
+.PHONY: idle
+idle: idlers ## an agent that is left alone: memory, wake-ups, bytes written, each beside its goal
 	@$(BIN)/idle/idle -bin $(BIN)/idle
 
 .PHONY: vm

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,26 +41,6 @@ func newDevice(b *testing.B, s *stage.Stage) (*stage.Agent, *owner.Owner) {
 	answers(b, a, recommend, cardea.Allow)
 	return a, phone
 }
-
-// proc reads a number from one of a process's files in /proc.
-func proc(b *testing.B, a *stage.Agent, file, field string) float64 {
-	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", a.Process.Pid(), file))
-	must(b, err)
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, field+":"); ok {
-			n, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-			must(b, err)
-			return n
-		}
-	}
-	b.Fatalf("%s has no %s", file, field)
-	return 0
-}
-
-// written is what the agent has had written to the disk so far, in bytes, as the
-// kernel counts it: pages, which may be large ones.
-func written(b *testing.B, a *stage.Agent) float64 { return proc(b, a, "io", "write_bytes") }
 
 // A cost is what was written to the agent's files, and how often it had to wait
 // for the disk.
@@ -160,25 +139,6 @@ func BenchmarkPortalChangeCost(b *testing.B) {
 	all, _ := costs(b, a, func(func(func())) { change(n) })
 	b.ReportMetric(0, "ns/op")
 	all.report(b, 2*n, "")
-}
-
-// BenchmarkIdle is what a connected device with nothing to do writes in a
-// minute, and the memory it holds then. One purpose may be 30 s old at most, so
-// the device hears of the cloud all the time.
-func BenchmarkIdle(b *testing.B) {
-	s := newStage(b)
-	a, phone := newDevice(b, s)
-	choose(b, s, phone, "Allow", "presence/use")
-	answers(b, a, "presence/use", cardea.Allow)
-	nothingPending(b, a)
-	time.Sleep(2 * time.Second)
-	before := written(b, a)
-	time.Sleep(time.Minute)
-	answers(b, a, "presence/use", cardea.Allow)
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(written(b, a)-before, "disk-B/min")
-	b.ReportMetric(proc(b, a, "status", "VmRSS")*1024/1e6, "MB-resident")
-	b.ReportMetric(proc(b, a, "status", "RssAnon")*1024/1e6, "MB-own")
 }
 
 // BenchmarkColdStart is the time from starting the agent of a linked device,

@@ -7,10 +7,14 @@
 // much of that it is, and what has become worse by more than a fifth is marked.
 //
 //	go test -run '^$' -bench . -benchmem ./... | go run ./internal/figures testdata/figures.txt
+//
+// The table comes at the end; meanwhile each benchmark that is done is named on
+// standard error, with the time that has passed.
 package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -18,12 +22,38 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func main() {
-	if err := compare(os.Args[1:], os.Stdin, os.Stdout); err != nil {
+	if err := compare(os.Args[1:], &progress{Reader: os.Stdin, to: os.Stderr, began: time.Now()}, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "figures:", err)
 		os.Exit(1)
+	}
+}
+
+// A progress is what is read through it, and tells of each line of a benchmark.
+type progress struct {
+	io.Reader
+	to    io.Writer
+	began time.Time
+	rest  []byte // of a line that has begun
+	last  string
+}
+
+func (p *progress) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	p.rest = append(p.rest, b[:n]...)
+	for {
+		line, rest, ended := bytes.Cut(p.rest, []byte{'\n'})
+		if !ended {
+			return n, err
+		}
+		p.rest = rest
+		if m := measured.FindSubmatch(line); m != nil && string(m[1]) != p.last {
+			p.last = string(m[1])
+			fmt.Fprintf(p.to, "%5.0f s  %s\n", time.Since(p.began).Seconds(), p.last)
+		}
 	}
 }
 
@@ -86,9 +116,13 @@ var rows = []row{
 	{what: "  flushes", benchmark: "internal/e2e.WithdrawCost", unit: "acked-flushes", goal: none, precision: 1},
 	{what: "written per change in the portal", benchmark: "internal/e2e.PortalChangeCost", unit: "disk-B", shown: "B", goal: none},
 	{what: "  flushes", benchmark: "internal/e2e.PortalChangeCost", unit: "flushes", goal: none, precision: 1},
-	{what: "written per idle minute", benchmark: "internal/e2e.Idle", unit: "disk-B/min", shown: "B", goal: 0},
-	{what: "the agent's resident memory", benchmark: "internal/e2e.Idle", unit: "MB-resident", shown: "MB", goal: none, precision: 1},
-	{what: "  of it not its program's text", benchmark: "internal/e2e.Idle", unit: "MB-own", shown: "MB", goal: none, precision: 1},
+	{what: "an agent left alone: resident memory", benchmark: "internal/idle.LeftAlone", unit: "rss", shown: "MB", goal: 10, precision: 2},
+	{what: "  of it anonymous", benchmark: "internal/idle.LeftAlone", unit: "anonymous", shown: "MB", goal: 2.5, precision: 2},
+	{what: "  wake-ups a second", benchmark: "internal/idle.LeftAlone", unit: "wakeups", goal: 1, precision: 2},
+	{what: "  written in a minute", benchmark: "internal/idle.LeftAlone", unit: "written", shown: "B", goal: 0},
+	{what: "one that hears the cloud: anonymous", benchmark: "internal/idle.HearsTheCloud", unit: "anonymous", shown: "MB", goal: none, precision: 2},
+	{what: "  wake-ups a second", benchmark: "internal/idle.HearsTheCloud", unit: "wakeups", goal: none, precision: 2},
+	{what: "  written in a minute", benchmark: "internal/idle.HearsTheCloud", unit: "written", shown: "B", goal: 0},
 	{what: "the agent's program, stripped", benchmark: "internal/e2e.AgentSize", unit: "MB", shown: "MB", goal: 9, precision: 2},
 }
 

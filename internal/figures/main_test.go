@@ -1,11 +1,14 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"time"
 )
 
 const printed = `goos: linux
@@ -18,9 +21,10 @@ ok  	github.com/cardea-id/cardea	1.5s
 pkg: github.com/cardea-id/cardea/internal/e2e
 BenchmarkWithdraw-2      	       1	       100.0 n	         1.250 p50-ms	         3.100 p99-ms
 BenchmarkWithdrawCost-2  	       1	      8192 disk-B	         2.000 flushes
-BenchmarkIdle            	       1	      4096 disk-B/min	         2.863 MB-own
 BenchmarkOther-2         	       1	      4096 things
 PASS
+pkg: github.com/cardea-id/cardea/internal/idle
+BenchmarkLeftAlone	1	5.4123 rss	2.863 anonymous	0.85 wakeups	4096 written
 `
 
 // lines are those of a table, their blanks made one.
@@ -42,8 +46,8 @@ func TestTable(t *testing.T) {
 		"written until a withdrawal returns 8192 B 4096 B 2.00",
 		"flushes 2.0 1 2.00",
 		"allocations 0 0 met",
-		"written per idle minute 4096 B 0 B missed",
-		"of it not its program's text 2.9 MB",
+		"written in a minute 4096 B 0 B missed",
+		"of it anonymous 2.86 MB 2.5 MB 1.15",
 		"change in the portal to the gate not measured",
 	} {
 		if !slices.Contains(lines(out.String()), want) {
@@ -61,7 +65,7 @@ func TestBesideTheFirst(t *testing.T) {
 internal/e2e.Withdraw p50-ms 2.5
 internal/e2e.Withdraw p99-ms 2.5
 internal/e2e.WithdrawCost disk-B 4096
-internal/e2e.Idle disk-B/min 0
+internal/idle.LeftAlone written 0
 internal/e2e.Gone p50-ms 1
 `
 	path := filepath.Join(t.TempDir(), "figures.txt")
@@ -77,8 +81,8 @@ internal/e2e.Gone p50-ms 1
 		"withdrawal to its return 1.25 ms 3.10 ms 5 ms 0.25 0.50, p99 1.24 worse",
 		"written until a withdrawal returns 8192 B 4096 B 2.00 2.00 worse",
 		"allocations 0 0 met same",
-		"written per idle minute 4096 B 0 B missed more worse",
-		"of it not its program's text 2.9 MB",
+		"written in a minute 4096 B 0 B missed more worse",
+		"of it anonymous 2.86 MB 2.5 MB 1.15",
 	} {
 		if !slices.Contains(lines(out.String()), want) {
 			t.Errorf("no line %q in\n%s", want, &out)
@@ -123,6 +127,22 @@ func TestNothingAndFailure(t *testing.T) {
 		if err := run(strings.NewReader(bad), nil, new(strings.Builder)); err == nil {
 			t.Errorf("%q makes a table", bad)
 		}
+	}
+}
+
+// Whoever waits for the table sees that something is done.
+func TestProgress(t *testing.T) {
+	var said strings.Builder
+	p := &progress{Reader: iotest.OneByteReader(strings.NewReader(printed)), to: &said, began: time.Now()}
+	if text, err := io.ReadAll(p); err != nil || string(text) != printed {
+		t.Errorf("%v: %s", err, text)
+	}
+	var names []string
+	for _, line := range lines(said.String()) {
+		names = append(names, line[strings.LastIndexByte(line, ' ')+1:])
+	}
+	if want := []string{"Decide", "Withdraw", "WithdrawCost", "Other", "LeftAlone"}; !slices.Equal(names, want) {
+		t.Errorf("%v, want %v", names, want)
 	}
 }
 

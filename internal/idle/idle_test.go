@@ -48,6 +48,10 @@ func TestFigures(t *testing.T) {
 	if err := tell(&out, alone, alone); err != nil {
 		t.Error(err)
 	}
+	benchmark(&out, "LeftAlone", alone)
+	if !strings.Contains(out.String(), "BenchmarkLeftAlone\t1\t9.216 rss\t2.048 anonymous\t1 wakeups\t0 written\n") {
+		t.Error(out.String())
+	}
 	if !strings.Contains(out.String(), "idle: rss=9.22MB anonymous=2.05MB wakeups=1.00/s written=0B missed=0 load=") {
 		t.Error(out.String())
 	}

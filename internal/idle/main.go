@@ -1,6 +1,6 @@
 // Command idle says what an agent costs a device that does nothing.
 //
-//	idle [-bin bin/idle] [-for 60s] [-bundle /etc/ssl/certs/ca-certificates.crt]
+//	idle [-bin bin/idle] [-for 60s] [-bundle /etc/ssl/certs/ca-certificates.crt] [-bench]
 //
 // The programs are the real ones, the agent stripped as a device gets it. The
 // device is linked over TLS, knows one authority, and is connected to its broker.
@@ -11,7 +11,8 @@
 // time given: at a device that is left alone, which the goals are for, and then,
 // for comparison, at one where a purpose is allowed that may be 30 seconds old at
 // most, so that the cloud is heard all the time. It ends with 1 if a goal was
-// missed. With -bundle the device knows no authority of its own but those of that
+// missed. With -bench it prints lines like those of go test, for internal/figures,
+// which has the goals as well. With -bundle the device knows no authority of its own but those of that
 // file, as a system's: to see what they take.
 package main
 
@@ -43,6 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	bin := flags.String("bin", "bin/idle", "the `folder` of cardea-cloud and the stripped cardea-agent")
 	length := flags.Duration("for", time.Minute, "how long to look")
 	settle := flags.Duration("rest", rest, "how long to wait before")
+	bench := flags.Bool("bench", false, "print what internal/figures reads")
 	bundle := flags.String("bundle", "", "trust the authorities of a `file`, as a system's")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -57,7 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "linked over TLS, connected, one page held; waiting %s, then looking for %s\n", *settle, *length)
+	fmt.Fprintf(stderr, "linked over TLS, connected, one page held; waiting %s, then looking for %s\n", *settle, *length)
 	alone, err := d.watch(ctx, *settle, *length)
 	if err != nil {
 		return err
@@ -69,7 +71,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if *bench {
+		fmt.Fprintln(stdout, "pkg: github.com/cardea-id/cardea/internal/idle")
+		benchmark(stdout, "LeftAlone", alone)
+		benchmark(stdout, "HearsTheCloud", busy)
+		return nil
+	}
 	return tell(stdout, alone, busy)
+}
+
+// benchmark prints the figures as go test does those of a benchmark.
+func benchmark(w io.Writer, name string, of []figure) {
+	fmt.Fprintf(w, "Benchmark%s\t1", name)
+	for _, f := range of {
+		if f.short != "" {
+			fmt.Fprintf(w, "\t%g %s", f.value, f.short)
+		}
+	}
+	fmt.Fprintln(w)
 }
 
 // watch waits and then looks.
