@@ -49,6 +49,7 @@ var missing = []string{
 	"secrets: passwords, keys, codes and tokens, of which only hashes or sealed values are held",
 	"what was decided on a device after the report that devices.json is of",
 	"what programs on a device have collected and not sent: only how much, and of what kind",
+	"what devices have sent and was passed on to other systems of the brand",
 }
 
 type account struct {

@@ -112,22 +112,32 @@ func (tx *Tx) events(which string, args ...any) ([]Event, error) {
 		sealed = append(sealed, b)
 		return e, err
 	}, `SELECT id, account, link, item, decision, sealed, stored, tries FROM events WHERE `+which, args...)
+	keys := map[cardea.AccountID]Key{}
 	for i := range all {
-		if err != nil {
-			break
-		}
-		if all[i].Erased {
-			continue
-		}
-		var plain []byte
-		if plain, err = tx.OpenFor(all[i].Account, eventLabel, sealed[i]); err == nil {
-			err = json.Unmarshal(plain, &all[i].Item)
+		if err == nil && !all[i].Erased {
+			err = tx.openEvent(&all[i], sealed[i], keys)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("events: %w", err)
 	}
 	return all, nil
+}
+
+// openEvent reads what is sealed, and the account's key once.
+func (tx *Tx) openEvent(e *Event, sealed []byte, keys map[cardea.AccountID]Key) (err error) {
+	key, known := keys[e.Account]
+	if !known {
+		if key, err = tx.accountKey(e.Account); err != nil {
+			return err
+		}
+		keys[e.Account] = key
+	}
+	plain, err := key.open(eventLabel, sealed)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(plain, &e.Item)
 }
 
 // DropEvent forgets an event that a cloud has passed on, or that may not be any
