@@ -24,6 +24,7 @@ type language struct {
 var languages = map[string]language{
 	"c/0":      {"page.c", []string{"gcc", "-std=c99", "-Wall", "-Werror", "-I", "agent/client/c", "-o", "OUT", "SOURCE", "agent/client/c/cardea.c"}, []string{"OUT"}},
 	"c/1":      {"curl.c", []string{"gcc", "-Wall", "-Werror", "-o", "OUT", "SOURCE", "-lcurl"}, []string{"OUT"}},
+	"c/2":      {"collect.c", []string{"gcc", "-Wall", "-Werror", "-o", "OUT", "SOURCE", "-lcurl"}, []string{"OUT"}},
 	"go/0":     {"may.go", []string{"go", "build", "-o", "OUT", "SOURCE"}, []string{"OUT"}},
 	"python/0": {"may.py", nil, []string{"python3", "SOURCE"}},
 	"bash/0":   {"may.sh", nil, []string{"bash", "SOURCE"}},
