@@ -22,11 +22,19 @@ type Controller struct {
 	// Country is the one whose law it is under, as ISO 3166-1 alpha-2. Default:
 	// that of the recipient in the catalogue which is the company's own.
 	Country string `toml:"country"`
+	// Authority is the name of the authority that owners can complain to, such as
+	// "Integritetsskyddsmyndigheten", and AuthorityContact its page or address.
+	// Default: receipts name none.
+	Authority        string `toml:"authority"`
+	AuthorityContact string `toml:"authority_contact"`
 }
 
 func (c Controller) check() error {
 	if c.Country != "" && len(c.Country) != 2 {
 		return errors.New("controller: country is two letters, such as SE")
+	}
+	if c.Authority == "" && c.AuthorityContact != "" {
+		return errors.New("controller: authority_contact is of an authority, which has no name")
 	}
 	return nil
 }
@@ -38,6 +46,7 @@ func (c *cloud) receipts() *receipt.Maker {
 		Ledger: c.ledger, Issuer: c.config.Issuer, Signer: c.keys.Statement,
 		Controller: receipt.Controller{
 			Name: cmp.Or(by.Name, c.config.Brand, "Cardea"), Address: by.Address, Contact: by.Contact, Country: by.Country,
+			Authority: by.Authority, AuthorityContact: by.AuthorityContact,
 		},
 	}
 }

@@ -24,7 +24,8 @@ type Evidence struct {
 	Language string
 	Names    string
 	Text     cardea.Text
-	On       string // the device it reaches, by name; empty for all, and for one that is gone
+	Data     []cardea.Category // what was registered of each of the purpose's data; zero for none
+	On       string            // the device it reaches, by name; empty for all, and for one that is gone
 	// Before and After are what stood at the entry's scope without it and with it.
 	Before, After cardea.Consent
 }
@@ -76,6 +77,10 @@ func (l *Ledger) evidence(tx *accountdb.Tx, account cardea.AccountID, v *Evidenc
 		v.Language = read
 	}
 	v.Text, v.Names = purpose.Texts[v.Language], cat.Languages[0]
+	for _, name := range purpose.Data {
+		registered, _ := cat.Category(name)
+		v.Data = append(v.Data, registered)
+	}
 	names, err := deviceNames(tx, account)
 	if err != nil {
 		return err

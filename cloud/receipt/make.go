@@ -22,6 +22,7 @@ const (
 	PathKeys    = "/receipts/keys"
 	pathNotices = "/notices"
 	pathChoices = "/consents"
+	pathRights  = "/leaving"
 )
 
 // typ is the JWS's type (RFC 7515, Section 4.1.9), which keeps a receipt from
@@ -34,6 +35,11 @@ type Controller struct {
 	Address string // where it can be served
 	Contact string // where owners turn to: an e-mail address or a page
 	Country string // whose law it is under, ISO 3166-1 alpha-2
+
+	// Authority is the name of the one that owners can complain to, AuthorityContact
+	// how to reach it. Both may be empty.
+	Authority        string
+	AuthorityContact string
 }
 
 // A Ledger knows what was decided: *ledger.Ledger.
@@ -117,12 +123,16 @@ func (m *Maker) purpose(v ledger.Evidence, controller string, third []string) Pu
 		Purpose: v.Text.Why, LawfulBasis: p.LegalBasis, Controllers: []string{controller},
 		CollectionMethod: kinds(p), StorageLocations: places, RetentionPeriod: p.Retention,
 		ProcessingLocations: places, Jurisdiction: m.jurisdiction(p), ThirdParties: third,
-		WithdrawalMethod: m.Issuer + pathChoices, Key: string(key), Title: v.Text.Title, Question: v.Text.Facets[key.Facet()],
+		WithdrawalMethod: m.Issuer + pathChoices, PrivacyRights: m.Issuer + pathRights, Key: string(key), Title: v.Text.Title, Question: v.Text.Facets[key.Facet()],
 		Benefit: v.Text.Benefit, Refusal: v.Text.Refusal, Version: p.Version, Stale: int64(p.MaxStaleness() / time.Second),
+	}
+	if m.Controller.Authority != "" {
+		out.Authority = authority
 	}
 	for i, d := range p.Data {
 		out.Information = append(out.Information, Datum{
-			Type: d, Name: other(v.Purpose.Data[i], d), Optional: true, Sensitive: key.Facet() == cardea.FacetSensitive,
+			Type: d, ID: v.Purpose.Data[i], Optional: true, Sensitive: key.Facet() == cardea.FacetSensitive,
+			Special: v.Data[i].Special, Concept: concept(v.Data[i].DPV),
 		})
 	}
 	return out

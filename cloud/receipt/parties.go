@@ -14,6 +14,7 @@ import (
 // are said.
 const (
 	dpv          = "https://w3id.org/dpv#"
+	pd           = "https://w3id.org/dpv/pd#" // its extension for personal data
 	withinDevice = dpv + "WithinDevice"
 	// untilSaidOtherwise is how long a no counts.
 	untilSaidOtherwise = dpv + "UntilEventDuration"
@@ -22,13 +23,27 @@ const (
 // NotStated stands where the brand has not said what the standard asks for.
 const NotStated = "not stated"
 
+// concept is the address of a concept that is written with its prefix.
+func concept(short string) string {
+	if name, ok := strings.CutPrefix(short, "pd:"); ok {
+		return pd + name
+	}
+	if name, ok := strings.CutPrefix(short, "dpv:"); ok {
+		return dpv + name
+	}
+	return ""
+}
+
+// authority is the party id of who owners can complain to.
+const authority = "authority"
+
 var roles = map[cardea.Relation]string{
 	cardea.RelationOwn:        dpv + "DataController",
 	cardea.RelationProcessor:  dpv + "DataProcessor",
 	cardea.RelationThirdParty: dpv + "ThirdParty",
 }
 
-// parties are the controller and then all who get the data, and the ids of the
+// parties are the controller, all who get the data, and the authority; and the ids of the
 // third parties that this decision is about: where passing on or selling is asked
 // apart, a yes to the use is none to them.
 func (m *Maker) parties(v ledger.Evidence) (all []Party, third []string) {
@@ -47,6 +62,12 @@ func (m *Maker) parties(v ledger.Evidence) (all []Party, third []string) {
 		if r.Relation == cardea.RelationThirdParty && about(v, r) {
 			third = append(third, id)
 		}
+	}
+	if c.Authority != "" {
+		all = append(all, Party{
+			ID: authority, Name: c.Authority, Address: m.jurisdiction(v.Purpose), Contact: stated(c.AuthorityContact),
+			Type: "authority", Role: dpv + "DataProtectionAuthority",
+		})
 	}
 	return all, third
 }

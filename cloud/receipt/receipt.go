@@ -67,6 +67,8 @@ type Purpose struct {
 	Jurisdiction        string   `json:"jurisdiction"`
 	ThirdParties        []string `json:"recipient_third_parties"` // party ids; of those this yes or no is about
 	WithdrawalMethod    string   `json:"withdrawal_method"`
+	PrivacyRights       string   `json:"privacy_rights"`            // where a copy and erasing are to be had
+	Authority           string   `json:"authority_party,omitempty"` // party id
 
 	Key      string `json:"x_key"`
 	Title    string `json:"x_title"`
@@ -77,12 +79,14 @@ type Purpose struct {
 	Stale    int64  `json:"x_offline_seconds,omitempty"` // how long a device that hears nothing goes on
 }
 
-// A Datum is one kind of data, in the language of the receipt.
+// A Datum is one kind of data.
 type Datum struct {
-	Type      string `json:"pii_type"`
-	Name      string `json:"x_name,omitempty"` // in the catalogue, if that is another
+	Type      string `json:"pii_type"`         // in the language of the receipt
+	ID        string `json:"pii_attribute_id"` // its name in the catalogue
 	Optional  bool   `json:"pii_optional"`
 	Sensitive bool   `json:"sensitive_pii_category,omitempty"`
+	Special   bool   `json:"special_pii_category,omitempty"`
+	Concept   string `json:"x_dpv,omitempty"` // of the Data Privacy Vocabulary
 }
 
 // A Party is who has to do with the data.

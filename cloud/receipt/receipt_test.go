@@ -57,7 +57,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.maker = &receipt.Maker{
 		Ledger: w.ledger, Issuer: "https://id.example.com", Signer: w.key.Signer,
-		Controller: receipt.Controller{Name: "Example AB", Address: "Storgatan 1, 111 11 Stockholm, Sweden", Contact: "privacy@example.com", Country: "SE"},
+		Controller: receipt.Controller{Name: "Example AB", Address: "Storgatan 1, 111 11 Stockholm, Sweden", Contact: "privacy@example.com", Country: "SE", Authority: "Integritetsskyddsmyndigheten", AuthorityContact: "https://www.imy.se"},
 	}
 	return w
 }
@@ -183,7 +183,7 @@ func TestReceiptInTheLanguageRead(t *testing.T) {
 	if r.Record.Processing.Language != "de" || asked.RetentionPeriod != "12 Monate" || asked.LawfulBasis != "Einwilligung" || asked.Title != "Empfehlungen" {
 		t.Errorf("in %s: %+v", r.Record.Processing.Language, asked)
 	}
-	if d := asked.Information[1]; d.Type != "wann" || d.Name != "when" {
+	if d := asked.Information[1]; d.Type != "wann" || d.ID != "when" || d.Concept != "https://w3id.org/dpv/pd#ServiceConsumptionBehavior" {
 		t.Errorf("data %+v", d)
 	}
 	if p := r.Record.Parties[2]; p.Name != "Musikdienst" || p.Named != "Music service" {
@@ -192,6 +192,39 @@ func TestReceiptInTheLanguageRead(t *testing.T) {
 	english := w.receipt(w.says(cardea.ActDeny, "recommendations/third_party")).Record
 	if p := english.Parties[2]; p.Name != "Music service" || p.Named != "" {
 		t.Errorf("in English: %+v", p)
+	}
+}
+
+// TestReceiptSaysWhereToTurn: to the owner's own page for a copy and erasing, and to
+// the authority, which is one of the parties.
+func TestReceiptSaysWhereToTurn(t *testing.T) {
+	w := newWorld(t)
+	r := w.receipt(w.says(cardea.ActGrant, "recommendations/use"))
+	asked := r.Record.Processing.Purposes[0]
+	i := slices.IndexFunc(r.Record.Parties, func(p receipt.Party) bool { return p.ID == asked.Authority })
+	if i < 0 || r.Record.Parties[i].Name != "Integritetsskyddsmyndigheten" || r.Record.Parties[i].Role != dpv+"DataProtectionAuthority" {
+		t.Errorf("authority %q of %+v", asked.Authority, r.Record.Parties)
+	}
+	if asked.PrivacyRights != "https://id.example.com/leaving" || asked.WithdrawalMethod != "https://id.example.com/consents" {
+		t.Errorf("rights at %s, withdrawal at %s", asked.PrivacyRights, asked.WithdrawalMethod)
+	}
+}
+
+// TestReceiptOfSpecialData: what the catalogue calls special says so.
+func TestReceiptOfSpecialData(t *testing.T) {
+	w := newWorld(t)
+	text, err := os.ReadFile("../../testdata/catalogue.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := strings.Replace(string(text), `dpv: "pd:VoiceCommunicationRecording"}`, `dpv: "pd:VoiceCommunicationRecording", special: true}`, 1)
+	if err := w.ledger.Catalogue.Put(t.Context(), w.ledger.DB, []byte(next), "brand test"); err != nil {
+		t.Fatal(err)
+	}
+	r := w.receipt(w.says(cardea.ActGrant, "voice_history/sensitive"))
+	w.validate(r)
+	if data := r.Record.Processing.Purposes[0].Information; !data[0].Special || data[1].Special || !data[0].Sensitive {
+		t.Errorf("%+v", data)
 	}
 }
 
@@ -339,6 +372,9 @@ func TestBrandThatSaysLittle(t *testing.T) {
 	w.validate(r)
 	if p := r.Record.Parties[0]; p.Address != "not stated" || p.Contact != "not stated" {
 		t.Errorf("%+v", p)
+	}
+	if a := r.Record.Processing.Purposes[0].Authority; a != "" || len(r.Record.Parties) != 3 {
+		t.Errorf("authority %q among %d parties", a, len(r.Record.Parties))
 	}
 	if j := r.Record.Processing.Purposes[0].Jurisdiction; j != "SE" { // of the brand's own part
 		t.Errorf("under the law of %q", j)
