@@ -1,6 +1,7 @@
 // Command rows runs the tests that show what the product does and prints a line
 // for each row of docs/features.md: what it says, its tests, and whether they
-// passed. It fails on a row whose test failed, was skipped or is not there.
+// passed. It fails on a row whose test failed, was skipped or is not there; what a
+// test that failed had to say stands before the rows.
 //
 //	go run ./internal/rows docs/features.md [ROW...]
 package main
@@ -39,7 +40,7 @@ func run(out io.Writer, args []string) error {
 	if only := args[1:]; len(only) > 0 {
 		rows = slices.DeleteFunc(rows, func(r musts.Row) bool { return !slices.Contains(only, r.Section) })
 	}
-	passed, err := tested(rows)
+	passed, err := tested(out, rows)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func report(out io.Writer, rows []musts.Row, passed map[musts.Name]bool) (missin
 }
 
 // tested runs the tests of the rows and reports which passed.
-func tested(rows []musts.Row) (map[musts.Name]bool, error) {
+func tested(out io.Writer, rows []musts.Row) (map[musts.Name]bool, error) {
 	packages, tests := map[string]bool{}, map[string]bool{}
 	for _, r := range rows {
 		for _, t := range r.Tests {
@@ -91,7 +92,7 @@ func tested(rows []musts.Row) (map[musts.Name]bool, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	passed, err := passedOf(stdout)
+	passed, err := passedOf(stdout, out)
 	if waited := cmd.Wait(); err == nil && waited != nil {
 		if _, failed := errors.AsType[*exec.ExitError](waited); !failed { // that tests failed, the rows say
 			err = waited
@@ -114,15 +115,29 @@ func pathsOf(names map[string]bool) (paths []string, err error) {
 	return paths, nil
 }
 
-// passedOf reads what go test -json says.
-func passedOf(in io.Reader) (map[musts.Name]bool, error) {
-	passed := map[musts.Name]bool{}
+// passedOf reads what go test -json says, and hands on what was said by tests
+// that failed and of packages that could not be built.
+func passedOf(in io.Reader, out io.Writer) (map[musts.Name]bool, error) {
+	passed, said := map[musts.Name]bool{}, map[musts.Name]string{}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
-		var e struct{ Action, Package, Test string }
-		if json.Unmarshal(lines.Bytes(), &e) == nil && e.Action == "pass" && e.Test != "" {
-			passed[musts.Name{Package: path.Base(e.Package), Name: e.Test}] = true
+		var e struct{ Action, Package, Test, Output string }
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			continue
+		}
+		name := musts.Name{Package: path.Base(e.Package), Name: e.Test}
+		switch e.Action {
+		case "build-output":
+			fmt.Fprint(out, e.Output)
+		case "output":
+			said[name] += e.Output
+		case "pass":
+			passed[name] = e.Test != ""
+			delete(said, name)
+		case "fail":
+			fmt.Fprint(out, said[name])
+			delete(said, name)
 		}
 	}
 	return passed, lines.Err()

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cardea-id/cardea/internal/musts"
 )
 
 const table = `# What it does
@@ -47,13 +49,20 @@ func TestOneRow(t *testing.T) {
 
 // A test that failed or was skipped is not one that passed.
 func TestPassed(t *testing.T) {
-	passed, err := passedOf(strings.NewReader(`{"Action":"pass","Package":"m/a","Test":"TestX"}
+	var out strings.Builder
+	passed, err := passedOf(strings.NewReader(`{"Action":"output","Package":"m/a","Test":"TestX","Output":"not told\n"}
+{"Action":"pass","Package":"m/a","Test":"TestX"}
+{"Action":"output","Package":"m/a","Test":"TestY","Output":"the reason\n"}
 {"Action":"fail","Package":"m/a","Test":"TestY"}
 {"Action":"skip","Package":"m/a","Test":"TestZ"}
 {"Action":"pass","Package":"m/b"}
 no json
-`))
-	if err != nil || len(passed) != 1 {
+{"Action":"build-output","ImportPath":"m/c","Output":"c.go:1: undefined\n"}
+`), &out)
+	if err != nil || !passed[musts.Name{Package: "a", Name: "TestX"}] || passed[musts.Name{Package: "a", Name: "TestY"}] || passed[musts.Name{Package: "a", Name: "TestZ"}] {
 		t.Errorf("%v, %v", passed, err)
+	}
+	if out.String() != "the reason\nc.go:1: undefined\n" {
+		t.Errorf("%s", &out)
 	}
 }
