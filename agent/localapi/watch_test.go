@@ -82,8 +82,11 @@ func TestWatchSince(t *testing.T) {
 	if e := other(); e.Generation != 7 {
 		t.Errorf("an old generation gets %+v", e)
 	}
+	before := h.looked()
 	go func() {
-		time.Sleep(50 * time.Millisecond) // same is listening by now, or sees the change at once
+		for h.looked() == before { // until same has found that nothing is new
+			runtime.Gosched()
+		}
 		h.change(func() { h.view = cardea.Barred(cardea.ReasonRollback) })
 	}()
 	if e := same(); e.Generation != 8 || e.Consents[0].Reason != cardea.ReasonRollback {

@@ -16,11 +16,17 @@ import (
 	"github.com/cardea-id/cardea/pairing/issuer"
 )
 
-func TestOpeningALinkApprovesNothing(t *testing.T) {
-	h := portaltest.Open(t)
-	code := h.ASpeaker()
-	b := h.Browser(t)
+// asked is an owner whose speaker asks to be paired.
+func asked(t *testing.T) (h *portaltest.House, b *portaltest.Browser, code pairing.UserCode) {
+	t.Helper()
+	h = portaltest.Open(t)
+	b = h.Browser(t)
 	b.Register()
+	return h, b, h.ASpeaker()
+}
+
+func TestOpeningALinkApprovesNothing(t *testing.T) {
+	h, b, code := asked(t)
 	for _, query := range []string{
 		"", "&answer=approve", "&answer=approve&name=Kitchen", "&approve=1", "&confirm=yes", "&form=" + b.Get("/pair?code="+string(code)).Form("Approve").Fields.Get("form"),
 	} {
@@ -38,10 +44,7 @@ func TestOpeningALinkApprovesNothing(t *testing.T) {
 }
 
 func TestPairPage(t *testing.T) {
-	h := portaltest.Open(t)
-	code := h.ASpeaker()
-	b := h.Browser(t)
-	b.Register()
+	_, b, code := asked(t)
 	d := b.Get("/pair?code=wdjb+mjht")
 	d.MustSay("Is this your speaker?", "Hearth Mini", "Serial number ends in 4F2A", "12 seconds ago", "on your network", string(code))
 	if v := portaltest.Attr(d.Find("name"), "value"); v != "Kitchen speaker" {
@@ -67,10 +70,8 @@ func TestPairPage(t *testing.T) {
 }
 
 func TestApprove(t *testing.T) {
-	h := portaltest.Open(t)
-	code := h.ASpeaker()
-	b := h.Browser(t)
-	account := b.Register()
+	h, b, code := asked(t)
+	account := b.Who()
 	d := b.Press(b.Get("/pair?code="+string(code)), "Approve", "name", "  Küche \t oben ")
 	if got := h.Pairings.Answered(code); got != "approved Küche oben" {
 		t.Fatalf("the code was %q", got)
@@ -112,10 +113,7 @@ func TestApprovedWaitsForTheDevice(t *testing.T) {
 }
 
 func TestDecline(t *testing.T) {
-	h := portaltest.Open(t)
-	code := h.ASpeaker()
-	b := h.Browser(t)
-	b.Register()
+	h, b, code := asked(t)
 	page := b.Get("/pair?code=" + string(code))
 	b.Follow(b.Press(page, "Decline", "name", "")).MustSay("Declined", "It knows nothing about you")
 	if got := h.Pairings.Answered(code); got != "declined" {
@@ -125,10 +123,7 @@ func TestDecline(t *testing.T) {
 }
 
 func TestPairProblems(t *testing.T) {
-	h := portaltest.Open(t)
-	code := h.ASpeaker()
-	b := h.Browser(t)
-	b.Register()
+	h, b, code := asked(t)
 	page := b.Get("/pair?code=" + string(code))
 	for _, c := range []struct {
 		err    error
@@ -170,10 +165,7 @@ func TestPairProblems(t *testing.T) {
 }
 
 func TestTypedCode(t *testing.T) {
-	h := portaltest.Open(t)
-	code := h.ASpeaker()
-	b := h.Browser(t)
-	b.Register()
+	_, b, code := asked(t)
 	b.Press(b.Get("/pair"), "Continue", "code", " wdjb mjht ").MustSay("Is this your speaker?", string(code))
 	wrong := b.Press(b.Get("/pair"), "Continue", "code", "wdjb mjhx")
 	if v := portaltest.Attr(wrong.Find("code"), "value"); v != "wdjb mjhx" {
@@ -189,10 +181,8 @@ var names = []string{
 }
 
 func TestNames(t *testing.T) {
-	h := portaltest.Open(t)
-	code := h.ASpeaker()
-	b := h.Browser(t)
-	account := b.Register()
+	h, b, code := asked(t)
+	account := b.Who()
 	page := b.Get("/pair?code=" + string(code))
 	for _, name := range names {
 		delete(h.Pairings.Answers, code)
@@ -221,10 +211,7 @@ func TestNames(t *testing.T) {
 
 // A device says of itself what it likes.
 func TestDeviceCanNotWriteThePage(t *testing.T) {
-	h := portaltest.Open(t)
-	code := h.ASpeaker()
-	b := h.Browser(t)
-	b.Register()
+	h, b, code := asked(t)
 	for _, said := range names {
 		h.Pairings.Asks.Device = pairing.Device{Kind: said, Model: said, Serial: said}
 		d := b.Get("/pair?code=" + string(code))
@@ -234,10 +221,7 @@ func TestDeviceCanNotWriteThePage(t *testing.T) {
 }
 
 func TestNamesThatAreRefused(t *testing.T) {
-	h := portaltest.Open(t)
-	code := h.ASpeaker()
-	b := h.Browser(t)
-	b.Register()
+	h, b, code := asked(t)
 	page := b.Get("/pair?code=" + string(code))
 	for name, says := range map[string]string{
 		"":                                  "Give the device a name",
@@ -262,10 +246,8 @@ func TestNamesThatAreRefused(t *testing.T) {
 }
 
 func TestSuggestedNamesAreNew(t *testing.T) {
-	h := portaltest.Open(t)
-	code := h.ASpeaker()
-	b := h.Browser(t)
-	account := b.Register()
+	h, b, code := asked(t)
+	account := b.Who()
 	for _, want := range []string{"Kitchen speaker", "Kitchen speaker 2", "Kitchen speaker 3"} {
 		if got := portaltest.Attr(b.Get("/pair?code="+string(code)).Find("name"), "value"); got != want {
 			t.Errorf("suggests %q, want %q", got, want)
@@ -276,10 +258,7 @@ func TestSuggestedNamesAreNew(t *testing.T) {
 
 // The address in a small QR code is all capitals; people who type it use none.
 func TestShortAddress(t *testing.T) {
-	h := portaltest.Open(t)
-	code := h.ASpeaker()
-	b := h.Browser(t)
-	b.Register()
+	h, b, code := asked(t)
 	bare := strings.ReplaceAll(string(code), "-", "")
 	for _, path := range []string{"/P/" + bare, "/p/" + bare, "/p/" + strings.ToLower(bare), "/P/" + string(code)} {
 		b.Follow(b.Get(path)).MustSay("Is this your speaker?")
