@@ -4,7 +4,8 @@
 //
 // It promises that an [Identity] it returns was asserted by that provider, for
 // this client, in answer to this very request of this browser, and is still
-// good. A provider is trusted for who its own users are and for nothing else:
+// good; and, where it was to have its user sign in anew, that it says that it did.
+// A provider is trusted for who its own users are and for nothing else:
 // what it says of an e-mail address is passed on as its word.
 //
 // A provider that is slow, gone or talks nonsense costs its own sign-in, after
@@ -42,6 +43,9 @@ var (
 	// ErrRefused: what came back is not what an honest provider answers to this
 	// request. Trying again does not help.
 	ErrRefused = errors.New("the provider's answer is not to be trusted")
+	// ErrStale: the provider was asked to have its user sign in anew, and does not
+	// say that they did.
+	ErrStale = errors.New("the provider did not have its user sign in anew")
 )
 
 // Config is a registration with a provider.
@@ -138,13 +142,19 @@ func secureURL(text string) error {
 }
 
 // Authorize is where to send the browser. The attempt goes with the browser and
-// is wanted back by Finish. Errors: ErrUnavailable, ErrRefused.
-func (p *Provider) Authorize(ctx context.Context, a Attempt) (string, error) {
+// is wanted back by Finish. anew has the provider ask its user who they are, whether
+// or not they are signed in there (OpenID Connect Core, Section 3.1.2.1). Errors:
+// ErrUnavailable, ErrRefused.
+func (p *Provider) Authorize(ctx context.Context, a Attempt, anew bool) (string, error) {
 	found, err := p.discover(ctx)
 	if err != nil {
 		return "", err
 	}
-	return p.oauth(found).AuthCodeURL(a.state(p.ID), oidc.Nonce(a.nonce(p.ID)), oauth2.S256ChallengeOption(a.verifier(p.ID))), nil
+	options := []oauth2.AuthCodeOption{oidc.Nonce(a.nonce(p.ID)), oauth2.S256ChallengeOption(a.verifier(p.ID))}
+	if anew { // max_age makes it say when they did
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
+	}
+	return p.oauth(found).AuthCodeURL(a.state(p.ID), options...), nil
 }
 
 func (p *Provider) oauth(found *discovered) *oauth2.Config {
@@ -152,26 +162,47 @@ func (p *Provider) oauth(found *discovered) *oauth2.Config {
 		RedirectURL: p.Redirect, Scopes: []string{oidc.ScopeOpenID, "email"}}
 }
 
-// Finish reads what the browser was sent back with. Errors: ErrUnavailable,
-// ErrDeclined, ErrRefused.
-func (p *Provider) Finish(ctx context.Context, a Attempt, answer url.Values) (Identity, error) {
+// skew is how much a provider's clock may differ.
+const skew = time.Minute
+
+// Finish reads what the browser was sent back with. since is when it was sent to
+// sign in anew: the answer counts if that was done after it. Zero: whenever they
+// did. Errors: ErrUnavailable, ErrDeclined, ErrRefused, ErrStale.
+func (p *Provider) Finish(ctx context.Context, a Attempt, answer url.Values, since time.Time) (Identity, error) {
+	who, at, err := p.finish(ctx, a, answer)
+	switch {
+	case err != nil || since.IsZero():
+		return who, err
+	case at.IsZero():
+		return Identity{}, fmt.Errorf("%w: the ID token has no auth_time", ErrStale)
+	case at.Before(since.Add(-skew)): // OpenID Connect Core, Section 3.1.3.7, item 13
+		return Identity{}, fmt.Errorf("%w: auth_time is %s before it was asked", ErrStale, since.Sub(at).Round(time.Second))
+	case at.After(time.Now().Add(skew)):
+		return Identity{}, fmt.Errorf("%w: auth_time lies ahead", ErrRefused)
+	}
+	return who, nil
+}
+
+// finish also tells when they last showed the provider who they are; zero if it
+// does not say.
+func (p *Provider) finish(ctx context.Context, a Attempt, answer url.Values) (who Identity, at time.Time, err error) {
 	if subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(a.state(p.ID))) != 1 {
-		return Identity{}, fmt.Errorf("%w: the state is of another attempt", ErrRefused)
+		return who, at, fmt.Errorf("%w: the state is of another attempt", ErrRefused)
 	}
 	found, err := p.discover(ctx)
 	if err != nil {
-		return Identity{}, err
+		return who, at, err
 	}
 	if iss := answer.Get("iss"); iss != p.Issuer && (iss != "" || found.IssInAnswer) {
-		return Identity{}, fmt.Errorf("%w: it answers for another issuer (RFC 9207)", ErrRefused)
+		return who, at, fmt.Errorf("%w: it answers for another issuer (RFC 9207)", ErrRefused)
 	}
 	if answer.Get("error") != "" {
-		return Identity{}, declined(answer.Get("error"))
+		return who, at, declined(answer.Get("error"))
 	}
 	ctx = oidc.ClientContext(ctx, p.client)
 	tokens, err := p.oauth(found).Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(a.verifier(p.ID)))
 	if err != nil {
-		return Identity{}, exchangeError(err)
+		return who, at, exchangeError(err)
 	}
 	raw, _ := tokens.Extra("id_token").(string)
 	return p.verify(ctx, found, raw, a.nonce(p.ID))
@@ -215,37 +246,41 @@ func (f *fetching) VerifySignature(ctx context.Context, token string) ([]byte, e
 }
 
 // verify reads an ID token (OpenID Connect Core, Section 3.1.3.7).
-func (p *Provider) verify(ctx context.Context, found *discovered, raw, nonce string) (Identity, error) {
+func (p *Provider) verify(ctx context.Context, found *discovered, raw, nonce string) (who Identity, at time.Time, err error) {
 	keys := &fetching{KeySet: found.keys}
 	token, err := oidc.NewVerifier(p.Issuer, keys, &oidc.Config{ClientID: p.ClientID, SupportedSigningAlgs: algorithms}).Verify(ctx, raw)
 	if keys.failed != nil {
-		return Identity{}, fmt.Errorf("%w: keys: %.200v", ErrUnavailable, keys.failed)
+		return who, at, fmt.Errorf("%w: keys: %.200v", ErrUnavailable, keys.failed)
 	}
 	if err != nil {
-		return Identity{}, fmt.Errorf("%w: ID token: %.200v", ErrRefused, err)
+		return who, at, fmt.Errorf("%w: ID token: %.200v", ErrRefused, err)
 	}
 	var claims struct {
 		AuthorizedParty string `json:"azp"`
 		Email           string `json:"email"`
 		Verified        any    `json:"email_verified"`
+		At              any    `json:"auth_time"`
 	}
 	if err := token.Claims(&claims); err != nil {
-		return Identity{}, fmt.Errorf("%w: claims: %.200v", ErrRefused, err)
+		return who, at, fmt.Errorf("%w: claims: %.200v", ErrRefused, err)
 	}
 	switch azp := claims.AuthorizedParty; {
 	case subtle.ConstantTimeCompare([]byte(token.Nonce), []byte(nonce)) != 1:
-		return Identity{}, fmt.Errorf("%w: the ID token is of another attempt", ErrRefused)
+		return who, at, fmt.Errorf("%w: the ID token is of another attempt", ErrRefused)
 	case azp != p.ClientID && (azp != "" || len(token.Audience) > 1):
-		return Identity{}, fmt.Errorf("%w: the ID token was made for another client", ErrRefused)
+		return who, at, fmt.Errorf("%w: the ID token was made for another client", ErrRefused)
 	case token.Subject == "" || len(token.Subject) > maxSubject:
-		return Identity{}, fmt.Errorf("%w: a subject of %d bytes", ErrRefused, len(token.Subject))
+		return who, at, fmt.Errorf("%w: a subject of %d bytes", ErrRefused, len(token.Subject))
 	}
-	who := Identity{Issuer: p.Issuer, Subject: token.Subject}
+	who = Identity{Issuer: p.Issuer, Subject: token.Subject}
+	if seconds, ok := claims.At.(float64); ok && seconds > 0 && seconds < 1<<40 {
+		at = time.Unix(int64(seconds), 0)
+	}
 	// Some providers write the truth as text.
 	if claims.Verified == true || claims.Verified == "true" {
 		who.Email = claims.Email
 	}
-	return who, nil
+	return who, at, nil
 }
 
 // discover asks the provider for its metadata, once. All who sign in while it is

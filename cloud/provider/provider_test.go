@@ -49,16 +49,16 @@ func TestSignIn(t *testing.T) {
 	there.Claims = map[string]any{"email": "ada@example.com", "email_verified": "true"}
 	p := open(t, config(there.Issuer))
 	attempt := provider.NewAttempt()
-	url, err := p.Authorize(t.Context(), attempt)
+	url, err := p.Authorize(t.Context(), attempt, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	answer := visit(t, url)
-	got, err := p.Finish(t.Context(), attempt, answer)
+	got, err := p.Finish(t.Context(), attempt, answer, time.Time{})
 	if want := (provider.Identity{Issuer: there.Issuer, Subject: "user-1", Email: "ada@example.com"}); err != nil || got != want {
 		t.Fatalf("%+v, %v, want %+v", got, err, want)
 	}
-	if _, err := p.Finish(t.Context(), attempt, answer); !errors.Is(err, provider.ErrRefused) {
+	if _, err := p.Finish(t.Context(), attempt, answer, time.Time{}); !errors.Is(err, provider.ErrRefused) {
 		t.Errorf("the same answer again: %v", err)
 	}
 }
@@ -74,14 +74,14 @@ func TestNothingElseIsTaken(t *testing.T) {
 	}
 	p := open(t, config(there.Issuer))
 	attempt := provider.NewAttempt()
-	address, err := p.Authorize(t.Context(), attempt)
+	address, err := p.Authorize(t.Context(), attempt, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if u, err := url.Parse(address); err != nil || u.Query().Get("scope") != "openid email" || u.Query().Has("claims") {
 		t.Errorf("it is asked for %q", address)
 	}
-	who, err := p.Finish(t.Context(), attempt, visit(t, address))
+	who, err := p.Finish(t.Context(), attempt, visit(t, address), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,21 +96,21 @@ func TestAnswersBelongToAnAttempt(t *testing.T) {
 	there := providertest.New(t, "cardea")
 	p := open(t, config(there.Issuer))
 	mine, theirs := provider.NewAttempt(), provider.NewAttempt()
-	url, err := p.Authorize(t.Context(), theirs)
+	url, err := p.Authorize(t.Context(), theirs, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	stolen := visit(t, url)
-	if _, err := p.Finish(t.Context(), mine, stolen); !errors.Is(err, provider.ErrRefused) {
+	if _, err := p.Finish(t.Context(), mine, stolen, time.Time{}); !errors.Is(err, provider.ErrRefused) {
 		t.Errorf("an answer of another attempt: %v", err)
 	}
-	url, err = p.Authorize(t.Context(), mine)
+	url, err = p.Authorize(t.Context(), mine, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mixed := visit(t, url)
 	mixed.Set("code", stolen.Get("code"))
-	if _, err := p.Finish(t.Context(), mine, mixed); !errors.Is(err, provider.ErrRefused) {
+	if _, err := p.Finish(t.Context(), mine, mixed, time.Time{}); !errors.Is(err, provider.ErrRefused) {
 		t.Errorf("a code of another attempt: %v", err)
 	}
 }
@@ -119,7 +119,7 @@ func TestWhatIsSent(t *testing.T) {
 	there := providertest.New(t, "cardea")
 	p := open(t, config(there.Issuer))
 	attempt := provider.NewAttempt()
-	text, err := p.Authorize(t.Context(), attempt)
+	text, err := p.Authorize(t.Context(), attempt, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestSlow(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if _, err := p.Authorize(t.Context(), provider.NewAttempt()); !errors.Is(err, provider.ErrUnavailable) {
+			if _, err := p.Authorize(t.Context(), provider.NewAttempt(), false); !errors.Is(err, provider.ErrUnavailable) {
 				t.Errorf("slow: %v", err)
 			}
 		})

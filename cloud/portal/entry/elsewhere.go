@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +51,21 @@ type journey struct {
 	attempt provider.Attempt
 	next    string // where its owner was going
 	connect string // the form token of the session that asked to be connected; empty: to sign in
+	left    time.Time
+}
+
+// since is from when on its owner must have shown the provider who they are. Who
+// is signed in goes there to show it anew: that a browser was signed in there long
+// ago tells nothing about who sits before it now. The browser keeps when it left, so
+// what it says counts only to be stricter.
+func (j journey) since(now time.Time) time.Time {
+	if j.connect == "" {
+		return time.Time{}
+	}
+	if earliest := now.Add(-attemptLife); j.left.Before(earliest) {
+		return earliest
+	}
+	return j.left
 }
 
 // postElsewhere sends the browser to a provider. It does so by a page and not by
@@ -60,14 +76,14 @@ func (p *Room) postElsewhere(w http.ResponseWriter, r *http.Request, v desk.Visi
 	if err != nil {
 		return err
 	}
-	j := journey{attempt: provider.NewAttempt(), next: r.PostFormValue("next")}
+	j := journey{attempt: provider.NewAttempt(), next: r.PostFormValue("next"), left: time.Now()}
 	if !v.Account.IsZero() {
 		if err := p.mayConnect(r, v, at); err != nil {
 			return err
 		}
 		j.connect = v.Form()
 	}
-	there, err := at.Authorize(r.Context(), j.attempt)
+	there, err := at.Authorize(r.Context(), j.attempt, j.connect != "")
 	if err != nil {
 		return p.elsewhereProblem(r, at, err)
 	}
@@ -102,7 +118,12 @@ func (p *Room) showBack(w http.ResponseWriter, r *http.Request, v desk.Visit) er
 	if err != nil {
 		return err
 	}
-	identity, err := at.Finish(r.Context(), j.attempt, r.URL.Query())
+	identity, err := at.Finish(r.Context(), j.attempt, r.URL.Query(), j.since(time.Now()))
+	if errors.Is(err, provider.ErrStale) {
+		p.Log.WarnContext(r.Context(), "sign-in elsewhere is not new", "provider", at.ID, "err", err)
+		return desk.Problem{Status: http.StatusForbidden, Key: "entry.not_new", Args: []any{"Name", at.Name},
+			Link: desk.ReturnPath(j.next), Word: "entry.another_way"}
+	}
 	if err != nil {
 		return p.elsewhereProblem(r, at, err)
 	}
@@ -183,7 +204,7 @@ func (p *Room) elsewhereProblem(r *http.Request, at *provider.Provider, err erro
 // that the provider sees: it may hold a device's code.
 func (p *Room) depart(w http.ResponseWriter, j journey) {
 	b := base64.RawURLEncoding
-	p.setAttempt(w, b.EncodeToString(j.attempt[:])+"."+b.EncodeToString([]byte(desk.ReturnPath(j.next)))+"."+j.connect, attemptLife)
+	p.setAttempt(w, b.EncodeToString(j.attempt[:])+"."+b.EncodeToString([]byte(desk.ReturnPath(j.next)))+"."+j.connect+"."+strconv.FormatInt(j.left.Unix(), 10), attemptLife)
 }
 
 // returned is the journey the browser comes back from. It ends here.
@@ -194,7 +215,7 @@ func (p *Room) returned(w http.ResponseWriter, r *http.Request) (j journey, ok b
 	}
 	p.setAttempt(w, "", -time.Second)
 	parts := strings.Split(c.Value, ".")
-	if len(parts) != 3 {
+	if len(parts) != 4 {
 		return j, false
 	}
 	attempt, err := base64.RawURLEncoding.Strict().DecodeString(parts[0])
@@ -202,7 +223,8 @@ func (p *Room) returned(w http.ResponseWriter, r *http.Request) (j journey, ok b
 		return j, false
 	}
 	next, err := base64.RawURLEncoding.DecodeString(parts[1])
-	return journey{provider.Attempt(attempt), string(next), parts[2]}, err == nil
+	left, wrong := strconv.ParseInt(parts[3], 10, 64)
+	return journey{provider.Attempt(attempt), string(next), parts[2], time.Unix(left, 0)}, errors.Join(err, wrong) == nil
 }
 
 func (p *Room) setAttempt(w http.ResponseWriter, value string, life time.Duration) {

@@ -303,3 +303,81 @@ func TestJourneyEndsInItsSession(t *testing.T) {
 		t.Errorf("connected all the same: %s", text)
 	}
 }
+
+// Who is signed in shows a provider anew who they are: it is asked to ask, and what
+// it answers counts only if it says that it did, just now. Otherwise nothing is
+// connected, nothing counts as shown, and the owner reads what to do.
+func TestProviderMustAskAnew(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		at   any // auth_time; "honest": as it is
+		says string
+	}{
+		"an honest one":              {"honest", ""},
+		"its clock is a little slow": {now.Add(-30 * time.Second).Unix(), ""},
+		"it does not say when":       {nil, "did not ask you again"},
+		"it says so in words":        {"now", "did not ask you again"},
+		"long ago":                   {now.Add(-time.Hour).Unix(), "did not ask you again"},
+		"a while ago":                {now.Add(-3 * time.Minute).Unix(), "did not ask you again"},
+		"never":                      {0, "did not ask you again"},
+		"before time began":          {-5, "did not ask you again"},
+		"tomorrow":                   {now.AddDate(0, 0, 1).Unix(), distrust},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, there := openWith(t)
+			if c.at != "honest" {
+				there.Claims = map[string]any{"auth_time": c.at}
+			}
+			b := h.Browser(t)
+			account := b.Register()
+			page := b.Press(b.Get("/account"), "Connect Elsewhere")
+			for _, part := range []string{"prompt=login", "max_age=0"} {
+				if !strings.Contains(page.Text, part) {
+					t.Errorf("the provider is not asked %s", part)
+				}
+			}
+			d := b.Get(b.Leave(b.Get("/account"), "Connect Elsewhere"))
+			connections, err := h.DB.Connections(t.Context(), account)
+			if err != nil || (len(connections) == 1) != (c.says == "") {
+				t.Errorf("connected: %v, %v", connections, err)
+			}
+			if c.says != "" {
+				d.MustSay(c.says)
+				d.Check()
+			}
+		})
+	}
+}
+
+// A browser that says that it left long ago is not believed.
+func TestJourneyCanNotBeMadeOlder(t *testing.T) {
+	h, there := openWith(t)
+	b := h.Browser(t)
+	account := b.Register()
+	there.Claims = map[string]any{"auth_time": time.Now().Add(-time.Hour).Unix()}
+	back := b.Leave(b.Get("/account"), "Connect Elsewhere")
+	for _, c := range b.Jar.Cookies(portaltest.Base) {
+		if i := strings.LastIndex(c.Value, "."); strings.Contains(c.Name, "attempt") && i > 0 {
+			c.Value, c.Path = c.Value[:i+1]+"1", "/"
+			b.Jar.SetCookies(portaltest.Base, []*http.Cookie{c})
+		}
+	}
+	b.Get(back).MustSay("did not ask you again")
+	if connections, _ := h.DB.Connections(t.Context(), account); len(connections) != 0 {
+		t.Errorf("connected: %v", connections)
+	}
+}
+
+// To sign in, a session at the provider is enough.
+func TestSigningInAsksNothingAnew(t *testing.T) {
+	h, there := openWith(t)
+	there.Claims = map[string]any{"auth_time": time.Now().Add(-time.Hour).Unix()}
+	b := h.Browser(t)
+	page := b.Press(b.Get("/signin"), "Continue with Elsewhere")
+	if strings.Contains(page.Text, "prompt=") || strings.Contains(page.Text, "max_age") {
+		t.Error("the provider is asked to ask anew")
+	}
+	if b.Elsewhere(); b.Who().IsZero() {
+		t.Error("not signed in")
+	}
+}

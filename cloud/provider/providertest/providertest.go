@@ -122,6 +122,9 @@ func (p *Provider) claims(asked url.Values) map[string]any {
 		"iss": p.Issuer, "sub": p.Subject, "aud": p.ClientID, "nonce": asked.Get("nonce"),
 		"iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
 	}
+	if asked.Has("max_age") { // OpenID Connect Core, Section 2
+		claims["auth_time"] = now.Unix()
+	}
 	maps.Copy(claims, p.Claims)
 	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
 	return claims
