@@ -12,8 +12,9 @@ BUILD  := CGO_ENABLED=0 $(GO) build -trimpath
 FAST   := runtime/... internal/runtime/... internal/bytealg internal/abi internal/byteorder sync/atomic math/bits \
 	$(addprefix crypto/internal/,fips140/nistec/... fips140/bigmod fips140/sha256 fips140/aes/... fips140deps/...) \
 	vendor/golang.org/x/crypto/chacha20... github.com/cardea-id/cardea github.com/cardea-id/cardea/agent/gate
-# Go's runtime keeps its lists small: see docs/decisions/0029-footprint.md.
-SMALL  := $(BIN)/smallheap/overlay.json
+# Go's runtime keeps its lists small: see docs/decisions/0029-footprint.md. Its folder
+# begins with a dot, so that what is in it is no package of ours.
+SMALL  := $(BIN)/.smallheap/overlay.json
 AGENT  := -overlay $(SMALL) -tags nethttpomithttp2 -gcflags=all=-l $(patsubst %,-gcflags=%=,$(FAST))
 FUZZTIME ?= 10s
 
