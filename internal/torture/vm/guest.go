@@ -36,6 +36,7 @@ type reading struct {
 	Boot      time.Duration `json:"boot"`      // CLOCK_BOOTTIME
 	Monotonic time.Duration `json:"monotonic"` // CLOCK_MONOTONIC
 	RTC       time.Duration `json:"rtc"`       // since 1970, in whole seconds
+	Apart     time.Duration `json:"apart"`     // what CLOCK_REALTIME_COARSE has over CLOCK_MONOTONIC_COARSE
 }
 
 // guest is the machine's init. It never returns while all is well; the kernel
@@ -218,7 +219,7 @@ func pass(c net.Conn, network, target string) {
 func warden() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /clocks", func(w http.ResponseWriter, _ *http.Request) {
-		json.NewEncoder(w).Encode(reading{time.Now(), clock(unix.CLOCK_BOOTTIME), clock(unix.CLOCK_MONOTONIC), rtc()})
+		json.NewEncoder(w).Encode(reading{time.Now(), clock(unix.CLOCK_BOOTTIME), clock(unix.CLOCK_MONOTONIC), rtc(), apart()})
 	})
 	mux.HandleFunc("POST /clocks", func(w http.ResponseWriter, r *http.Request) {
 		var set reading
@@ -240,6 +241,18 @@ func warden() http.Handler {
 		}()
 	})
 	return mux
+}
+
+// apart reads the coarse clocks until no tick came between them: it is the same
+// twice.
+func apart() time.Duration {
+	for last := time.Duration(0); ; {
+		now := clock(unix.CLOCK_REALTIME_COARSE) - clock(unix.CLOCK_MONOTONIC_COARSE)
+		if now == last {
+			return now
+		}
+		last = now
+	}
 }
 
 func answer(w http.ResponseWriter, err error) {

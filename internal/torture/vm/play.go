@@ -346,6 +346,10 @@ func (h *house) sleep(ctx context.Context) error {
 	}
 	boot, ran := after.Boot-before.Boot, after.Monotonic-before.Monotonic
 	h.say("suspended to memory", "%.0f s; CLOCK_BOOTTIME counted %.1f s, CLOCK_MONOTONIC %.1f s", away.Seconds(), boot.Seconds(), ran.Seconds())
+	// By this the C client sees a suspend (docs/decisions/0032-the-clock-of-a-page.md).
+	if seen := after.Apart - before.Apart; (seen - (boot - ran)).Abs() > 100*time.Millisecond {
+		return fmt.Errorf("the boot clock counted %s in suspend, the coarse clocks are %s further apart", boot-ran, seen)
+	}
 	if err := h.expect(ctx, "presence/use", cardea.Deny, ""); err != nil {
 		return err
 	}
