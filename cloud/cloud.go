@@ -177,7 +177,7 @@ func (c *cloud) openHub(ctx context.Context) error {
 	c.hub = hub.New(hub.Config{
 		DB: c.db, Ledger: c.ledger, Pipe: c.broker, Signer: c.keys.Statement, KeyList: c.keys.KeyList, Root: c.keys.RootPublic(), Stated: c.keys.Stated,
 		UpURL: c.config.Issuer + pathUp, BrokerURL: c.config.MQTTURL, Clock: c.inTime, Log: c.log,
-		Handled: c.handled, Swept: c.swept, Changed: c.changed,
+		Handled: c.handled, Swept: c.swept, Changed: c.changed, Erased: c.erased,
 	})
 	ctx = context.WithoutCancel(ctx) // until the broker is closed
 	return c.broker.OnUp(func(device cardea.DeviceID, sealed []byte) { c.up(ctx, device, sealed) })

@@ -75,6 +75,13 @@ func (c *cloud) openIngest(context.Context) error {
 	return nil
 }
 
+// erased has it told at once where the account's events went.
+func (c *cloud) erased() {
+	if c.ingest != nil {
+		c.ingest.Wake()
+	}
+}
+
 // watchEvents shows what waits for the brand. All clouds of a database show the
 // same.
 func (c *cloud) watchEvents() {

@@ -63,6 +63,9 @@ func (h *Hub) Erase(ctx context.Context, account cardea.AccountID, from cardea.C
 		return e, "", fmt.Errorf("erase account: %w", err)
 	}
 	h.Ledger.Committed(account)
+	if h.Erased != nil {
+		h.Erased()
+	}
 	if err := h.DB.Scrub(ctx); err != nil {
 		h.Log.WarnContext(ctx, "what was erased may stand in the database's log a little longer", "err", err)
 	}

@@ -68,7 +68,10 @@ type Config struct {
 	// now: it decided something, or a device reported something new. Nil: nobody
 	// looks.
 	Changed func(cardea.AccountID)
-	Log     *slog.Logger
+	// Erased is told that an account was erased. It must not wait. Nil tells
+	// nobody.
+	Erased func()
+	Log    *slog.Logger
 }
 
 // A Hub is safe for concurrent use. Run must be running for changes to be sent.

@@ -165,11 +165,16 @@ func (in *Ingest) Take(ctx context.Context, sealed []byte) (Taken, error) {
 	for _, r := range taken.Refused {
 		in.Metrics.EventRefused(metrics.Taking, r.Reason)
 	}
+	in.Wake()
+	return taken, nil
+}
+
+// Wake has Run look at once whether something waits.
+func (in *Ingest) Wake() {
 	select {
 	case in.fresh <- struct{}{}:
 	default:
 	}
-	return taken, nil
 }
 
 func (in *Ingest) open(ctx context.Context, sealed []byte) (b cardea.Batch, err error) {

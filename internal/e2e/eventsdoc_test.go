@@ -109,7 +109,8 @@ func shape(v any) string {
 }
 
 // A receiver of webhooks checks the signature, and is given an event again, under
-// the same id, until it has taken it. Those who run the cloud see it counted.
+// the same id, until it has taken it. Those who run the cloud see it counted. When
+// the account is erased the receiver is told after everything else.
 func TestEventsWebhook(t *testing.T) {
 	t.Parallel()
 	secret := "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("s", 32)))
@@ -118,6 +119,8 @@ func TestEventsWebhook(t *testing.T) {
 	var mu sync.Mutex
 	ids := map[string]int{}
 	var tracks []string
+	subjects := map[string]bool{}
+	erased := "" // whose account was
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		var at int64
@@ -127,7 +130,8 @@ func TestEventsWebhook(t *testing.T) {
 			Type string
 			Data line
 		}
-		if err := json.Unmarshal(body, &message); err != nil || message.Type != "event" || message.Data.ID != id || message.Data.Decision == "" {
+		err := json.Unmarshal(body, &message)
+		if event := message.Type == "event"; err != nil || !event && message.Type != "erase" || message.Data.ID != id || (message.Data.Decision == "") == event {
 			t.Errorf("%s, %v", body, err)
 		}
 		if r.Header.Get("webhook-signature") != webhook.Sign(secrets, id, time.Unix(at, 0), body) {
@@ -139,6 +143,11 @@ func TestEventsWebhook(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
+		if message.Type == "erase" {
+			erased = message.Data.Subject
+			return
+		}
+		subjects[message.Data.Subject] = true
 		tracks = append(tracks, message.Data.Data["track"].(string))
 	}))
 	defer receiver.Close()
@@ -181,9 +190,19 @@ func TestEventsWebhook(t *testing.T) {
 		}
 		return err
 	})
+	must(t, c.phone.Open(t.Context(), c.URL+"/leaving/erase"))
+	must(t, c.phone.Press(t.Context(), "Erase everything", ""))
+	until(t, "it is told that the account was erased", func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if erased == "" {
+			return fmt.Errorf("%v", ids)
+		}
+		return nil
+	})
 	mu.Lock()
 	defer mu.Unlock()
-	if len(ids) != 2 || len(tracks) != 2 {
-		t.Errorf("%v %v", ids, tracks)
+	if len(ids) != 3 || len(tracks) != 2 || len(subjects) != 1 || !subjects[erased] {
+		t.Errorf("%v %v %v %s", ids, tracks, subjects, erased)
 	}
 }
