@@ -15,8 +15,10 @@ type monitor struct {
 	events map[string]int // how often each was heard
 }
 
-// patience is how long the machine may take for anything.
-const patience = 60 * time.Second
+// patience is how long the machine may take for anything that is no answer of the
+// agent's. Where others have most of this machine's processors its boot alone has
+// taken a minute.
+const patience = 3 * time.Minute
 
 type qmpLine struct {
 	Return json.RawMessage `json:"return"`
