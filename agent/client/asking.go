@@ -33,7 +33,8 @@ type Prompt struct {
 }
 
 // A Notice is what the owner is to be shown before they say yes: all of it. Notice
-// is its hash, which proves what was shown.
+// is its hash, which proves what was shown. Everything is in its language, data and
+// recipients too; an event names a recipient as the catalogue does.
 type Notice struct {
 	Key        cardea.Key         `json:"key"`
 	Version    uint32             `json:"version"`

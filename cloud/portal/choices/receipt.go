@@ -25,6 +25,7 @@ const (
 type receiptView struct {
 	receipt.Receipt
 	Controller receipt.Party
+	Authority  *receipt.Party // to complain to; nil: the brand names none
 	Event      receipt.Event
 	Asked      receipt.Purpose
 	Terms      purpose
@@ -74,7 +75,14 @@ func viewOf(l *language.Language, made receipt.Receipt, of ledger.Evidence, now 
 	}
 	out.Question = l.Phrase(out.Asked.Question, of.Language)
 	out.On = of.On
-	for _, text := range []*string{&out.Controller.Address, &out.Controller.Contact} {
+	said := []*string{&out.Controller.Address, &out.Controller.Contact}
+	for _, p := range made.Record.Parties {
+		if p.ID == out.Asked.Authority {
+			out.Authority = &p
+			said = append(said, &p.Contact)
+		}
+	}
+	for _, text := range said {
 		if *text == receipt.NotStated {
 			*text = l.Text("choices.receipt.not_stated")
 		}

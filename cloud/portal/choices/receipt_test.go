@@ -37,7 +37,7 @@ func TestReceiptOfEachDecision(t *testing.T) {
 	yes := b.Get(links[1])
 	yes.Check()
 	yes.MustSay("You said yes", "May Broadside Media get your listening profile?", "or until you take it back", "On all your devices",
-		"Hearth Audio GmbH", "Am Ofen 1, Berlin", "This is what you read: version 1, English.", "Songs you play, time of day")
+		"Hearth Audio GmbH", "Am Ofen 1, Berlin", "Complaints to Datenschutz Berlin Contact: not stated", "This is what you read: version 1, English.", "Songs you play, time of day")
 	b.Get(links[0]).MustSay("You said no", "May we use what you play to suggest music?")
 
 	file := b.Get(strings.Replace(links[1], "/receipt?", "/receipt.json?", 1))

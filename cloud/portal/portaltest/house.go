@@ -72,7 +72,7 @@ func OpenIn(t testing.TB, dir string, key accountdb.Key, change ...func(*portal.
 		Accounts: db, Ledger: h.Ledger, Devices: h.Devices, Archive: &archive.Writer{DB: db, Ledger: h.Ledger, Brand: "Hearth"}, Pairings: h.Pairings,
 		Receipts: &receipt.Maker{
 			Ledger: h.Ledger, Issuer: "http://cardea.test", Signer: jose.GenerateKey().Signer,
-			Controller: receipt.Controller{Name: "Hearth Audio GmbH", Address: "Am Ofen 1, Berlin", Contact: "privacy@hearth.example"},
+			Controller: receipt.Controller{Name: "Hearth Audio GmbH", Address: "Am Ofen 1, Berlin", Contact: "privacy@hearth.example", Authority: "Datenschutz Berlin"},
 		},
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
