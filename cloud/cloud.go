@@ -281,6 +281,7 @@ func (c *cloud) run(ctx context.Context) error {
 		parts.Go(func() { c.ingest.Run(work) })
 	}
 	parts.Go(func() { c.hub.WatchOverdue(work, c.late) })
+	parts.Go(func() { c.hub.ClearUnconfirmed(work) })
 	parts.Go(func() { c.clock.Run(work) })
 	parts.Go(func() { c.watchKeys(work) })
 	if c.mailer != nil {
