@@ -27,6 +27,9 @@ func brandTexts(t *testing.T) (texts []string) {
 	}
 	for _, d := range cat.Preferences {
 		texts = append(texts, d.Titles["en"])
+		for _, words := range d.Words["en"] {
+			texts = append(texts, words)
+		}
 	}
 	return texts
 }

@@ -92,7 +92,7 @@ purposes:
           use: Needed
 preferences:
   - {key: volume, type: int, min: 0, max: 10, default: 5, devices: [speaker], titles: {en: Volume when it starts}}
-  - {key: units, type: enum, choices: [metric, imperial], default: metric, devices: [speaker, car], titles: {en: Units}}
+  - {key: units, type: enum, choices: [metric, imperial], default: metric, devices: [speaker, car], titles: {en: Units}, words: {en: {metric: Metric, imperial: Imperial}}}
   - {key: greeting, type: string, default: Hello, devices: [speaker], titles: {en: How it greets you}}
   - {key: microphone, type: bool, default: true, devices: [speaker], privacy: true, protective: false, titles: {en: Microphone}}
 `

@@ -47,9 +47,9 @@ type control struct {
 	Device string
 
 	Look     string
-	Value    string // plain
-	Words    string // the value as the page says it
-	On       bool   // of a bool
+	Value    string          // plain
+	Words    language.Phrase // the value as the page says it
+	On       bool            // of a bool
 	Min, Max int64
 	From, To string // of hours
 	Options  []option
@@ -57,8 +57,9 @@ type control struct {
 
 // An option is a choice. Value is what choosing it sets.
 type option struct {
-	Value, Words string
-	Chosen       bool
+	Value  string
+	Words  language.Phrase
+	Chosen bool
 }
 
 // A place is what the controls of one page have in common.
@@ -109,19 +110,20 @@ func (p place) control(of ledger.PreferenceChoice, value cardea.Value) control {
 		c.Title.Text = language.Capital(desk.Plain(c.Key))
 	}
 	c.On = value == "true"
+	words := func(value string) language.Phrase { return wordsFor(p.visit.Language, of, value) }
 	switch c.Look {
 	case "two":
-		c.Options = []option{{"false", wordsFor(p.visit.Language, def, "false"), !c.On}, {"true", wordsFor(p.visit.Language, def, "true"), c.On}}
+		c.Options = []option{{"false", words("false"), !c.On}, {"true", words("true"), c.On}}
 	case "some":
-		c.Options = toggles(p.visit.Language, def, value.Set())
+		c.Options = toggles(p.visit.Language, of, value.Set())
 	case "hours":
 		c.From, c.To = timesOf(c.Value)
 	default:
 		for _, choice := range def.Choices {
-			c.Options = append(c.Options, option{choice, wordsFor(p.visit.Language, def, choice), choice == c.Value})
+			c.Options = append(c.Options, option{choice, words(choice), choice == c.Value})
 		}
 	}
-	c.Words = wordsFor(p.visit.Language, def, c.Value)
+	c.Words = words(c.Value)
 	return c
 }
 
@@ -149,15 +151,15 @@ func lookOf(def cardea.PreferenceDef) string {
 
 // toggles are the members a set can have. Each sets what the set is with it, or
 // without it if it is there.
-func toggles(l *language.Language, def cardea.PreferenceDef, members []string) []option {
+func toggles(l *language.Language, of ledger.PreferenceChoice, members []string) []option {
 	var all []option
-	for _, choice := range def.Choices {
+	for _, choice := range of.Def.Choices {
 		chosen := slices.Contains(members, choice)
 		next := slices.DeleteFunc(slices.Clone(members), func(m string) bool { return m == choice })
 		if !chosen {
 			next = append(next, choice)
 		}
-		all = append(all, option{string(cardea.SetOf(next)), wordsFor(l, def, choice), chosen})
+		all = append(all, option{string(cardea.SetOf(next)), wordsFor(l, of, choice), chosen})
 	}
 	return all
 }
@@ -175,11 +177,15 @@ func timesOf(hours string) (from, to string) {
 	return from, to
 }
 
-// wordsFor is how the page says a value.
-func wordsFor(l *language.Language, d cardea.PreferenceDef, value string) string {
-	if words := d.Words[l.Tag()][value]; words != "" {
-		return words
+// wordsFor is how the page says a value: in the brand's words, or else in ours.
+func wordsFor(l *language.Language, of ledger.PreferenceChoice, value string) language.Phrase {
+	if words := of.Def.Words[of.Language][value]; words != "" {
+		return l.Phrase(words, of.Language)
 	}
+	return language.Phrase{Text: plainly(l, of.Def, value)}
+}
+
+func plainly(l *language.Language, d cardea.PreferenceDef, value string) string {
 	switch {
 	case d.Type == cardea.TypeBool && value == "true":
 		return l.Text("preferences.yes")
