@@ -15,9 +15,9 @@ type monitor struct {
 	events map[string]int // how often each was heard
 }
 
-// patience is how long the machine may take for anything that is no answer of the
-// agent's. Where others have most of this machine's processors its boot alone has
-// taken a minute.
+// patience is how long may be waited for what comes by itself; what must come soon
+// has a bound of its own, as noticed. Where others have most of the processors, the
+// boot alone has taken a minute.
 const patience = 3 * time.Minute
 
 type qmpLine struct {
