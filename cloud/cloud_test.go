@@ -181,6 +181,30 @@ func TestMasterKeyIsMissed(t *testing.T) {
 	}
 }
 
+// A cloud whose database is lost does not begin with an empty one: its devices
+// would hear that nobody knows them.
+func TestALostDatabaseIsNotBegunAnew(t *testing.T) {
+	c := config(t)
+	start(t, c)()
+	db := filepath.Join(c.DataDir, "cloud.db")
+	refused := func(why string, change func() error) {
+		t.Helper()
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cloud.Run(t.Context(), c, quiet()); err == nil || !strings.Contains(err.Error(), "cardea-cloud restore") {
+			t.Errorf("%s: %v", why, err)
+		}
+	}
+	refused("no database", func() error { return os.WriteFile(db, []byte(strings.Repeat("no database ", 1000)), 0o600) })
+	refused("emptied", func() error { return os.Truncate(db, 0) })
+	refused("gone", func() error { return os.Remove(db) })
+	if err := os.Remove(db + ".stops"); err != nil {
+		t.Fatal(err)
+	}
+	start(t, c)()
+}
+
 func TestWhatDevicesReach(t *testing.T) {
 	c := config(t)
 	start(t, c)

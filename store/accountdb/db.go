@@ -40,6 +40,10 @@ var (
 	ErrLocked = errors.New("the database is in use")
 	// ErrNewer: the database was written by a newer version of this program.
 	ErrNewer = errors.New("the database is newer than this program")
+	// ErrDamaged: the file is no whole database.
+	ErrDamaged = errors.New("the database is damaged: put a backup back with cardea-cloud restore")
+	// ErrGone: an empty database would be taken for all there is.
+	ErrGone = errors.New("the database is gone, and the stop journal beside it is not")
 	// ErrNotFound: there is no such row. An expected outcome.
 	ErrNotFound = errors.New("not found")
 )
@@ -62,12 +66,36 @@ func Open(ctx context.Context, path string, master Key) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := notGone(path); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	db, err := openDB(ctx, path, path+stopsSuffix, master, false)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	db.lock = lock
+	if err := db.View(ctx, (*Tx).keyFits); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: put its own back: %w", ErrKey, err), db.Close())
+	}
 	return db, nil
+}
+
+// notGone refuses to begin anew where a database was: every account would be
+// unknown from then on.
+func notGone(path string) error {
+	if size(path) > 0 || size(path+stopsSuffix) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: put a backup back with cardea-cloud restore, or move %s away to begin anew", ErrGone, path+stopsSuffix)
+}
+
+// size is that of a file; 0 if there is none.
+func size(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // openDB opens a database whose lock is held. raise begins a new era whether or

@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	_ "modernc.org/sqlite" // registers the driver
+	driver "modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
 )
 
 // An sqlite runs in the process: one connection writes, so that BEGIN IMMEDIATE
@@ -47,9 +48,20 @@ func openFile(ctx context.Context, path, txlock string, connections int, pragmas
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, damage(err)), db.Close())
 	}
 	return db, nil
+}
+
+// damage tells a file that is no whole database from other faults.
+func damage(err error) error {
+	if fault, ok := errors.AsType[*driver.Error](err); ok {
+		switch fault.Code() & 0xFF {
+		case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB:
+			return fmt.Errorf("%w (%w)", ErrDamaged, err)
+		}
+	}
+	return err
 }
 
 func (e *sqlite) begin(ctx context.Context, m mode) (*sql.Tx, time.Time, error) {
