@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -225,19 +226,7 @@ func (c Config) withDefaults() (Config, error) {
 	if err != nil || u.Host == "" || u.Path != "" || u.Scheme != "http" && u.Scheme != "https" {
 		return c, fmt.Errorf("issuer: want an address without a path, such as \"https://id.example.com\", got %q", c.Issuer)
 	}
-	if c.CodeLife < 0 {
-		return c, fmt.Errorf("code_life: want a time such as \"10m\", got %s", c.CodeLife)
-	}
-	if c.DataDir == "" {
-		return c, errors.New("data_dir: name the folder for the database")
-	}
-	if c.Database != "" && !accountdb.OnServer(c.Database) {
-		return c, errors.New("database: want an address such as \"postgres://user@host/name\", or nothing for a file in data_dir")
-	}
-	if c.DrainWait < 0 {
-		return c, errors.New("drain_wait: want a time such as \"10s\"")
-	}
-	if err := errors.Join(c.checkBroker(), c.Controller.check()); err != nil {
+	if err := cmp.Or(c.checkFields(), c.checkBroker(), c.Controller.check()); err != nil {
 		return c, err
 	}
 	if c.Listen == "" {
@@ -258,9 +247,6 @@ func (c Config) withDefaults() (Config, error) {
 	if len(c.Clients) == 0 {
 		c.Clients = []Client{{ID: "cardea-agent"}}
 	}
-	if slices.ContainsFunc(c.Clients, func(client Client) bool { return client.ID == "" }) {
-		return c, errors.New("clients: give each an id")
-	}
 	if c.Ingest != nil {
 		i, err := c.Ingest.withDefaults()
 		if err != nil {
@@ -269,6 +255,23 @@ func (c Config) withDefaults() (Config, error) {
 		c.Ingest = &i
 	}
 	return c, c.checkTLS(u)
+}
+
+// checkFields refuses what can not be meant.
+func (c Config) checkFields() error {
+	switch {
+	case c.CodeLife < 0:
+		return fmt.Errorf("code_life: want a time such as \"10m\", got %s", c.CodeLife)
+	case c.DataDir == "":
+		return errors.New("data_dir: name the folder for the database")
+	case c.Database != "" && !accountdb.OnServer(c.Database):
+		return errors.New("database: want an address such as \"postgres://user@host/name\", or nothing for a file in data_dir")
+	case c.DrainWait < 0:
+		return errors.New("drain_wait: want a time such as \"10s\"")
+	case slices.ContainsFunc(c.Clients, func(client Client) bool { return client.ID == "" }):
+		return errors.New("clients: give each an id")
+	}
+	return nil
 }
 
 func (c Config) brand() brand.Config {

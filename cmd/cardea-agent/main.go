@@ -36,26 +36,12 @@ func main() {
 // run is main without the process around it. It returns when ctx ends, or with
 // the reason why the agent can not run.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	var c, set agent.Config
+	var c agent.Config
 	flags := flag.NewFlagSet("cardea-agent", flag.ContinueOnError)
 	path := flags.String("config", defaultConfig, "the configuration `file`")
 	debug := flags.Bool("debug", false, "log more")
 	check := flags.Bool("check", false, "only say whether the configuration can be read")
-	overrides := []struct {
-		name, usage string
-		from, to    *string
-	}{
-		{"issuer", "the cloud's `URL`", &set.Issuer, &c.Issuer},
-		{"ca", "a PEM `file` with the authorities that may vouch for the cloud, instead of the system's", &set.CAFile, &c.CAFile},
-		{"state", "the `folder` of key and database", &set.StateDir, &c.StateDir},
-		{"run", "the `folder` that does not outlive the boot", &set.RunDir, &c.RunDir},
-		{"socket", "the `path` where programs reach the agent", &set.Socket, &c.Socket},
-		{"group", "the `group` whose programs may connect", &set.SocketGroup, &c.SocketGroup},
-		{"apps", "the `folder` with a file for each program", &set.AppsDir, &c.AppsDir},
-	}
-	for _, o := range overrides {
-		flags.StringVar(o.from, o.name, "", o.usage)
-	}
+	override := fields(flags, &c)
 	if err := command.Flags(flags, args, stderr); err != nil {
 		return err
 	}
@@ -66,11 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := config.Load(*path, &c); err != nil && !(*path == defaultConfig && errors.Is(err, fs.ErrNotExist)) {
 		return err
 	}
-	for _, o := range overrides {
-		if *o.from != "" {
-			*o.to = *o.from
-		}
-	}
+	override()
 	if *debug {
 		c.LogLevel = slog.LevelDebug
 	}
@@ -91,4 +73,32 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 	}
 	return agent.Run(ctx, c, log)
+}
+
+// fields declares a flag for each field that is set so, and returns what puts
+// them over the file's.
+func fields(flags *flag.FlagSet, c *agent.Config) (override func()) {
+	var set agent.Config
+	all := []struct {
+		name, usage string
+		from, to    *string
+	}{
+		{"issuer", "the cloud's `URL`", &set.Issuer, &c.Issuer},
+		{"ca", "a PEM `file` with the authorities that may vouch for the cloud, instead of the system's", &set.CAFile, &c.CAFile},
+		{"state", "the `folder` of key and database", &set.StateDir, &c.StateDir},
+		{"run", "the `folder` that does not outlive the boot", &set.RunDir, &c.RunDir},
+		{"socket", "the `path` where programs reach the agent", &set.Socket, &c.Socket},
+		{"group", "the `group` whose programs may connect", &set.SocketGroup, &c.SocketGroup},
+		{"apps", "the `folder` with a file for each program", &set.AppsDir, &c.AppsDir},
+	}
+	for _, f := range all {
+		flags.StringVar(f.from, f.name, "", f.usage)
+	}
+	return func() {
+		for _, f := range all {
+			if *f.from != "" {
+				*f.to = *f.from
+			}
+		}
+	}
 }
