@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/gate"
@@ -193,20 +194,7 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 		s.cfg.Gate.Renew(l.ID, gate.Anchor{Time: d.Time, At: l.sent, Lease: d.Lease, Resumes: l.resumes})
 	}
 	if answer {
-		l.quiet, l.counted = now, 0
-		if l.expired(d.Time.Add(listMargin)) {
-			s.wantKeys(&l.keyring, l.ID, l.Issuer, errEnding)
-		}
-		l.nonce, l.bytes, l.recalled = cardea.Nonce{}, nil, false
-		if l.counts > 0 {
-			l.told = l.counts
-		}
-		s.heard(&l.outbox, via)
-		l.rest(now, s.interval(l))
-		if l.switched && l.away == s.away(l) {
-			l.switched = false
-			l.rest(now, jitter(switchedRepeat))
-		}
+		s.replied(l, d, now, via)
 	}
 	switch {
 	case again: // the new log was not taken either: not at line rate
@@ -227,6 +215,25 @@ func (s *Syncer) apply(l *link, d cardea.Down, signed []byte, answer bool, via *
 	}
 	if forked {
 		s.cfg.Log.Error("the device's log is not what the cloud has seen: this device was rolled back or cloned, or the cloud put back; the link denies until the cloud has taken a new log", "link", l.ID)
+	}
+}
+
+// replied notes that the report on its way has its answer, and when there is to
+// be another.
+func (s *Syncer) replied(l *link, d cardea.Down, now time.Duration, via *pipe) {
+	l.quiet, l.counted = now, 0
+	if l.expired(d.Time.Add(listMargin)) {
+		s.wantKeys(&l.keyring, l.ID, l.Issuer, errEnding)
+	}
+	l.nonce, l.bytes, l.recalled = cardea.Nonce{}, nil, false
+	if l.counts > 0 {
+		l.told = l.counts
+	}
+	s.heard(&l.outbox, via)
+	l.rest(now, s.interval(l))
+	if l.switched && l.away == s.away(l) {
+		l.switched = false
+		l.rest(now, jitter(switchedRepeat))
 	}
 }
 

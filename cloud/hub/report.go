@@ -110,48 +110,21 @@ func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
 		}
 		before := link
 		before.Rejected = slices.Clone(link.Rejected)
-		ahead, err := h.ahead(tx, link, up) // before its entries are taken
+		held, err := h.hear(tx, &link, up, &t)
 		if err != nil {
 			return err
-		}
-		if err := h.lose(tx, &link, up); err != nil { // what else it says can only stop something
-			return err
-		}
-		if err := h.consume(tx, &link, up, &t); err != nil {
-			return err
-		}
-		if err := h.told(tx, &link, up); err != nil {
-			return err
-		}
-		t.asked = ahead && len(up.Held) == 0
-		var held *cardea.Down
-		if ahead && !t.asked {
-			held = h.evidence(link, up)
-			if err := h.heal(tx, &link, up, held, &t); err != nil {
-				return err
-			}
 		}
 		if link, err = h.current(tx, link); err != nil {
 			return err
 		}
 		if !t.asked {
-			err = h.confirm(tx, &link, up, held)
+			if err := h.confirm(tx, &link, up, held); err != nil {
+				return err
+			}
 		}
-		if err != nil {
+		if err := t.keep(tx, before, link); err != nil {
 			return err
 		}
-		if link.Have != before.Have {
-			if t.applied, err = sinceChange(tx, before, link); err != nil {
-				return err
-			}
-		}
-		if reported(before, link) {
-			if err := tx.SetReported(link); err != nil {
-				return err
-			}
-		}
-		t.moved = link.Have != before.Have || link.State != before.State || link.Forked != before.Forked || link.LastSeen != before.LastSeen
-		t.link = link
 		t.answer, err = h.answer(tx, link, up)
 		if t.asked {
 			t.answer.down.Recover, t.answer.down.Body, t.answer.down.Confirmed = true, nil, cardea.LossID{}
@@ -159,6 +132,46 @@ func (h *Hub) take(ctx context.Context, up cardea.Up) (t taken, err error) {
 		return err
 	})
 	return t, err
+}
+
+// hear takes what a report says was decided and done. If it knows more than the
+// cloud, it is asked for the statement it holds, or held is that statement.
+func (h *Hub) hear(tx *accountdb.Tx, link *accountdb.Link, up cardea.Up, t *taken) (held *cardea.Down, err error) {
+	ahead, err := h.ahead(tx, *link, up) // before its entries are taken
+	if err != nil {
+		return nil, err
+	}
+	if err := h.lose(tx, link, up); err != nil { // what else it says can only stop something
+		return nil, err
+	}
+	if err := h.consume(tx, link, up, t); err != nil {
+		return nil, err
+	}
+	if err := h.told(tx, link, up); err != nil {
+		return nil, err
+	}
+	if t.asked = ahead && len(up.Held) == 0; !ahead || t.asked {
+		return nil, nil
+	}
+	held = h.evidence(*link, up)
+	return held, h.heal(tx, link, up, held, t)
+}
+
+// keep writes what is known of the link by now, and notes what has moved.
+func (t *taken) keep(tx *accountdb.Tx, before, link accountdb.Link) (err error) {
+	if link.Have != before.Have {
+		if t.applied, err = sinceChange(tx, before, link); err != nil {
+			return err
+		}
+	}
+	if reported(before, link) {
+		if err := tx.SetReported(link); err != nil {
+			return err
+		}
+	}
+	t.moved = link.Have != before.Have || link.State != before.State || link.Forked != before.Forked || link.LastSeen != before.LastSeen
+	t.link = link
+	return nil
 }
 
 // told records what a report says beside its entries: what was deleted unsent, and
