@@ -284,10 +284,3 @@ func list[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...an
 	}
 	return out, rows.Err()
 }
-
-// Pragma reads one of the server's settings of this connection.
-func (tx *Tx) Pragma(name string) (string, error) {
-	var value string
-	err := tx.row(tx.db.engine.setting(name)).Scan(&value)
-	return value, err
-}

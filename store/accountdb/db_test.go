@@ -61,7 +61,7 @@ func TestDurableSettings(t *testing.T) {
 	}
 	for pragma, want := range settings {
 		update(t, db, func(tx *accountdb.Tx) error {
-			got, err := tx.Pragma(pragma)
+			got, err := tx.EngineSetting(pragma)
 			if got != want {
 				t.Errorf("%s = %s, want %s", pragma, got, want)
 			}

@@ -1,7 +1,6 @@
 package accountdb
 
 import (
-	"context"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -104,15 +103,6 @@ func (tx *Tx) Passkeys(account cardea.AccountID) ([]Passkey, error) {
 		return nil, fmt.Errorf("passkeys: %w", err)
 	}
 	return all, nil
-}
-
-// PasskeysOf is Passkeys in a transaction of its own.
-func (db *DB) PasskeysOf(ctx context.Context, account cardea.AccountID) (all []Passkey, err error) {
-	err = db.View(ctx, func(tx *Tx) error {
-		all, err = tx.Passkeys(account)
-		return err
-	})
-	return all, err
 }
 
 // UsePasskey keeps what a passkey came to by being used, and that it was.

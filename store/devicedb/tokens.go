@@ -126,13 +126,3 @@ func (db *DB) putTokens(link cardea.LinkID, issuer string, t pairing.Tokens) err
 	}
 	return db.slot(link).Write(value)
 }
-
-// DeleteTokens forgets the tokens of a link, after they were revoked.
-func (db *DB) DeleteTokens(link cardea.LinkID) error {
-	db.write.Lock()
-	defer db.write.Unlock()
-	if err := slots.Remove(db.slotPath(link)); err != nil {
-		return err
-	}
-	return db.update(func(tx *bbolt.Tx) error { return tx.Bucket(tokenBucket).Delete(link[:]) })
-}
