@@ -37,8 +37,9 @@ $(SMALL):
 
 .PHONY: build
 build: $(SMALL) ## the programs, in bin/
-	$(BUILD) -o $(BIN)/ ./cmd/cardea ./cmd/cardea-cloud
-	$(BUILD) $(AGENT) -o $(BIN)/ ./cmd/cardea-agent
+	@echo "building cardea, cardea-cloud and cardea-agent into $(BIN)/"
+	@$(BUILD) -o $(BIN)/ ./cmd/cardea ./cmd/cardea-cloud
+	@$(BUILD) $(AGENT) -o $(BIN)/ ./cmd/cardea-agent
 
 # Stripped, in MB, for each architecture. Without a floating-point unit every
 # calculation with fractions is a call.
