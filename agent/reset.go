@@ -12,6 +12,7 @@ import (
 	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/agent/client"
 	"github.com/cardea-id/cardea/agent/session"
+	"github.com/cardea-id/cardea/internal/disk"
 	"github.com/cardea-id/cardea/store/devicedb"
 	"github.com/cardea-id/cardea/store/slots"
 )
@@ -101,13 +102,13 @@ func (a *agent) decide(next state, last []devicedb.Farewell) error {
 			return err
 		}
 	}
-	if err := errors.Join(next.db.Close(), syncDir(a.stateFile(resetDraft))); err != nil {
+	if err := errors.Join(next.db.Close(), disk.SyncDir(a.stateFile(resetDraft))); err != nil {
 		return err
 	}
 	if err := os.Rename(a.stateFile(resetDraft), a.stateFile(resetReady)); err != nil {
 		return err
 	}
-	if err := syncDir(a.StateDir); err != nil {
+	if err := disk.SyncDir(a.StateDir); err != nil {
 		return errors.Join(err, os.Rename(a.stateFile(resetReady), a.stateFile(resetDraft)))
 	}
 	return nil
@@ -158,13 +159,13 @@ func clearOut(dir string) error {
 			return err
 		}
 	}
-	if err := syncDir(dir); err != nil { // before the new files come to the same names
+	if err := disk.SyncDir(dir); err != nil { // before the new files come to the same names
 		return err
 	}
 	if err := os.Rename(ready, filepath.Join(dir, resetClean)); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return disk.SyncDir(dir)
 }
 
 // moveIn puts the files of the next device in place.
@@ -182,13 +183,13 @@ func moveIn(dir string) error {
 			return err
 		}
 	}
-	if err := syncDir(dir); err != nil {
+	if err := disk.SyncDir(dir); err != nil {
 		return err
 	}
 	if err := os.Remove(clean); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return disk.SyncDir(dir)
 }
 
 // lockDir keeps two agents from finishing the same reset.
@@ -201,12 +202,4 @@ func lockDir(dir string) (unlock func(), err error) {
 		return nil, errors.Join(err, d.Close())
 	}
 	return func() { d.Close() }, nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/cardea-id/cardea/internal/disk"
 	"github.com/cardea-id/cardea/store/accountdb"
 )
 
@@ -39,18 +40,10 @@ func newMasterKey(path string) (accountdb.Key, error) {
 		return k, fmt.Errorf("master key: %w", err)
 	}
 	if err = os.Link(f.Name(), path); err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = disk.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return k, fmt.Errorf("master key: %w", err)
 	}
 	return k, nil
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/cardea-id/cardea/internal/disk"
 	"github.com/cardea-id/cardea/internal/jose"
 )
 
@@ -135,7 +136,7 @@ func create(path, machine string) (*Key, error) {
 		return nil, fmt.Errorf("put the key in place: %w", err)
 	}
 	// The name must be on the disk too, before anything is bound to the key.
-	if err := syncDir(dir); err != nil {
+	if err := disk.SyncDir(dir); err != nil {
 		return nil, fmt.Errorf("flush the key's folder: %w", err)
 	}
 	k, name, err := read(path)
@@ -168,13 +169,4 @@ func writeTemp(dir string, text []byte) (name string, err error) {
 		return "", err
 	}
 	return f.Name(), f.Close()
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/disk"
 )
 
 // Files writes lines of JSON to a folder, into one file at a time whose name ends
@@ -69,7 +70,7 @@ func (f *Files) begin() error {
 		return fmt.Errorf("events file: %w", err)
 	}
 	f.file, f.at, f.ids = file, 0, map[cardea.ItemID]bool{}
-	return f.syncDir()
+	return disk.SyncDir(f.dir)
 }
 
 // goOn reads a file that was begun, up to its last whole line.
@@ -181,7 +182,7 @@ func (f *Files) replace(path string, text []byte) error {
 		return errors.Join(err, os.Remove(path+".new"))
 	}
 	begun := f.begun
-	err = errors.Join(f.file.Close(), f.syncDir(), f.goOn(path))
+	err = errors.Join(f.file.Close(), disk.SyncDir(f.dir), f.goOn(path))
 	f.begun = begun
 	return err
 }
@@ -208,13 +209,4 @@ func (f *Files) Close() error {
 		return nil
 	}
 	return f.file.Close()
-}
-
-func (f *Files) syncDir() error {
-	dir, err := os.Open(f.dir)
-	if err != nil {
-		return fmt.Errorf("events folder: %w", err)
-	}
-	defer dir.Close()
-	return dir.Sync()
 }

@@ -39,7 +39,7 @@ var floors = [][]string{
 	{"internal/wire/vectors"},
 	{"internal/wire", "internal/mqttlink", "internal/owner"},
 	{"internal/jose", "internal/web", "internal/config", "internal/ci", "internal/rows", "internal/figures", "internal/arch", "internal/postgrestest", "internal/openapi", "internal/authority", "internal/browser/browsertest", "internal/command", "internal/listentest", "store/slots"},
-	{"internal/browser", "internal/musts"},
+	{"internal/browser", "internal/musts", "internal/disk"},
 	{""},
 }
 

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/cardea-id/cardea/internal/disk"
 )
 
 // Suffixes of files beside the database: what is being made, what was replaced,
@@ -54,7 +56,7 @@ func Backup(ctx context.Context, path, to string) error {
 	if err := os.Link(unfinished, to); err != nil { // unlike a rename, not over another file
 		return fmt.Errorf("backup: %w", err)
 	}
-	return syncDir(to)
+	return disk.SyncDir(filepath.Dir(to))
 }
 
 func vacuumInto(ctx context.Context, path, to string) error {
@@ -168,7 +170,7 @@ func replace(path, fresh string) error {
 	if err := os.Rename(fresh, path); err != nil {
 		return err
 	}
-	return syncDir(path)
+	return disk.SyncDir(filepath.Dir(path))
 }
 
 func removeDatabase(path string) error {
@@ -203,13 +205,4 @@ func syncFile(path string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
-}
-
-// syncDir has the name of a file on the disk.
-func syncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

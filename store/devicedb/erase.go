@@ -9,6 +9,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/cardea-id/cardea/internal/disk"
 	"github.com/cardea-id/cardea/store/slots"
 )
 
@@ -86,7 +87,7 @@ func (db *DB) Scrub() (err error) {
 	}
 	was := db.bolt
 	db.bolt = fresh
-	return errors.Join(syncDir(db.path), was.Close(), slots.ZeroFile(old), old.Close())
+	return errors.Join(disk.SyncDir(filepath.Dir(db.path)), was.Close(), slots.ZeroFile(old), old.Close())
 }
 
 // rewritten is a copy of the file with what counts, less the note that it has to
@@ -114,12 +115,4 @@ func remove(path string) error {
 		return err
 	}
 	return nil
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

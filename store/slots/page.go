@@ -24,6 +24,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/cardea-id/cardea/internal/disk"
 )
 
 var (
@@ -126,15 +128,7 @@ func Create(path string, content []byte) error {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return disk.SyncDir(dir)
 }
 
 // Wipe overwrites a file of this package with zeros, on the disk, and deletes it.
@@ -185,5 +179,5 @@ func Remove(path string) error {
 		}
 		return fmt.Errorf("remove slot: %w", err)
 	}
-	return syncDir(filepath.Dir(path))
+	return disk.SyncDir(filepath.Dir(path))
 }

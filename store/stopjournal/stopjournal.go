@@ -23,12 +23,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/cardea-id/cardea"
+	"github.com/cardea-id/cardea/internal/disk"
 )
 
 // ErrBroken: an earlier write failed, and what the disk holds is not known. The
@@ -119,7 +119,7 @@ func (j *Journal) load(dir string) error {
 	if err := j.Append(Record{Era: j.era, Journal: &j.id}); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return disk.SyncDir(dir)
 }
 
 // read calls f with every whole record from offset on and returns where the
@@ -245,15 +245,3 @@ func (j *Journal) Damaged() int { return j.damaged }
 
 // Close closes the file.
 func (j *Journal) Close() error { return j.file.Close() }
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if errors.Is(err, fs.ErrInvalid) { // a file system without such a thing
-		err = nil
-	}
-	return errors.Join(err, d.Close())
-}
