@@ -22,14 +22,15 @@ func (tx *Tx) Unconfirmed(age time.Duration, most int) ([]cardea.AccountID, erro
 }
 
 // Unused reports whether an account has done nothing that anybody else relies on: it
-// has decided nothing, and no device is or was its own.
+// has decided nothing, no device is or was its own, and the brand gave it no role.
 func (tx *Tx) Unused(account cardea.AccountID) (bool, error) {
 	if err := tx.hold(account); err != nil {
 		return false, err
 	}
 	var n int
 	err := tx.row(`SELECT (SELECT COUNT(*) FROM ledger WHERE account = ?) + (SELECT COUNT(*) FROM links WHERE account = ?)
-		+ (SELECT COUNT(*) FROM grants WHERE account = ?)`, account[:], account[:], account[:]).Scan(&n)
+		+ (SELECT COUNT(*) FROM grants WHERE account = ?) + (SELECT COUNT(*) FROM accounts WHERE id = ? AND roles <> '')`,
+		account[:], account[:], account[:], account[:]).Scan(&n)
 	return n == 0, err
 }
 

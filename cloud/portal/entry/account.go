@@ -23,6 +23,8 @@ type account struct {
 	MaxName   int
 	Confirmed bool // the address is theirs
 	Mail      bool // letters can be sent
+	Ends      bool // it goes by itself if the address is not confirmed
+	Roles     []string
 	Passkeys  []shownPasskey
 	CanAdd    bool // passkeys are possible here
 	Password  bool
@@ -67,6 +69,11 @@ func (p *Room) showAccountPage(w http.ResponseWriter, r *http.Request, v desk.Vi
 		if body.Passkeys, err = p.shownPasskeys(tx, v, v.Account); err != nil {
 			return err
 		}
+		row, err := tx.Account(v.Account)
+		if err != nil {
+			return err
+		}
+		body.Roles, body.Ends = row.Roles.Names(), v.Session.Claimed && ways.Strongest() == accountdb.Claimed
 		body.Sessions, err = p.places(tx, v)
 		return err
 	})

@@ -432,3 +432,28 @@ func TestNamesInLetters(t *testing.T) {
 		t.Errorf("a name of 10 KB: status %d", d.Status)
 	}
 }
+
+// Owners read on their account which roles the brand gave them, and that an account
+// that nobody confirms ends; whoever has confirmed does not read that.
+func TestAccountTellsRolesAndItsEnd(t *testing.T) {
+	h, post := openMail(t)
+	b := h.Browser(t)
+	account := lite(t, b, portaltest.Email)
+	page := b.Get("/account")
+	page.Check()
+	page.MustSay("this account is erased once this browser is signed out")
+	if text := portaltest.TextOf(page.Root); strings.Contains(text, "Your roles") {
+		t.Error("roles are shown of an owner without")
+	}
+	b.Press(b.Get("/account/confirm"), "Confirm", "code", post.To(t, portaltest.Email).Code())
+	err := h.DB.Update(t.Context(), func(tx *accountdb.Tx) error { _, err := tx.SetRoles(account, "driver mechanic"); return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	page = b.Get("/account")
+	page.Check()
+	page.MustSay("Your roles", "driver, mechanic", "Hearth gave you these")
+	if text := portaltest.TextOf(page.Root); strings.Contains(text, "is erased once") {
+		t.Error("an account that is confirmed is said to end")
+	}
+}
