@@ -12,7 +12,7 @@ import (
 // How long a yes outlives the last heartbeat, and how often an agent beats.
 const (
 	Alive = 10 * time.Second
-	Pace  = 5 * time.Second
+	Pace  = 7 * time.Second
 )
 
 // tries bounds how often a reader that was overtaken begins again: it never
