@@ -60,8 +60,8 @@ func typeOf(t reflect.Type, key []string) reflect.Type {
 	if len(key) == 0 || t.Kind() != reflect.Struct {
 		return t
 	}
-	for i := range t.NumField() {
-		if f := t.Field(i); strings.EqualFold(f.Tag.Get("toml"), key[0]) {
+	for f := range t.Fields() {
+		if strings.EqualFold(f.Tag.Get("toml"), key[0]) {
 			return typeOf(f.Type, key[1:])
 		}
 	}
