@@ -82,6 +82,8 @@ type Identity struct {
 	Subject string
 	// Email is an address the provider says it has verified; empty otherwise.
 	Email string
+	// Shown is when they last showed the provider who they are; zero: it does not say.
+	Shown time.Time
 }
 
 // A Provider is safe for concurrent use.
@@ -169,40 +171,38 @@ const skew = time.Minute
 // sign in anew: the answer counts if that was done after it. Zero: whenever they
 // did. Errors: ErrUnavailable, ErrDeclined, ErrRefused, ErrStale.
 func (p *Provider) Finish(ctx context.Context, a Attempt, answer url.Values, since time.Time) (Identity, error) {
-	who, at, err := p.finish(ctx, a, answer)
+	who, err := p.finish(ctx, a, answer)
 	switch {
 	case err != nil || since.IsZero():
 		return who, err
-	case at.IsZero():
+	case who.Shown.IsZero():
 		return Identity{}, fmt.Errorf("%w: the ID token has no auth_time", ErrStale)
-	case at.Before(since.Add(-skew)): // OpenID Connect Core, Section 3.1.3.7, item 13
-		return Identity{}, fmt.Errorf("%w: auth_time is %s before it was asked", ErrStale, since.Sub(at).Round(time.Second))
-	case at.After(time.Now().Add(skew)):
+	case who.Shown.Before(since.Add(-skew)): // OpenID Connect Core, Section 3.1.3.7, item 13
+		return Identity{}, fmt.Errorf("%w: auth_time is %s before it was asked", ErrStale, since.Sub(who.Shown).Round(time.Second))
+	case who.Shown.After(time.Now().Add(skew)):
 		return Identity{}, fmt.Errorf("%w: auth_time lies ahead", ErrRefused)
 	}
 	return who, nil
 }
 
-// finish also tells when they last showed the provider who they are; zero if it
-// does not say.
-func (p *Provider) finish(ctx context.Context, a Attempt, answer url.Values) (who Identity, at time.Time, err error) {
+func (p *Provider) finish(ctx context.Context, a Attempt, answer url.Values) (who Identity, err error) {
 	if subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(a.state(p.ID))) != 1 {
-		return who, at, fmt.Errorf("%w: the state is of another attempt", ErrRefused)
+		return who, fmt.Errorf("%w: the state is of another attempt", ErrRefused)
 	}
 	found, err := p.discover(ctx)
 	if err != nil {
-		return who, at, err
+		return who, err
 	}
 	if iss := answer.Get("iss"); iss != p.Issuer && (iss != "" || found.IssInAnswer) {
-		return who, at, fmt.Errorf("%w: it answers for another issuer (RFC 9207)", ErrRefused)
+		return who, fmt.Errorf("%w: it answers for another issuer (RFC 9207)", ErrRefused)
 	}
 	if answer.Get("error") != "" {
-		return who, at, declined(answer.Get("error"))
+		return who, declined(answer.Get("error"))
 	}
 	ctx = oidc.ClientContext(ctx, p.client)
 	tokens, err := p.oauth(found).Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(a.verifier(p.ID)))
 	if err != nil {
-		return who, at, exchangeError(err)
+		return who, exchangeError(err)
 	}
 	raw, _ := tokens.Extra("id_token").(string)
 	return p.verify(ctx, found, raw, a.nonce(p.ID))
@@ -246,14 +246,14 @@ func (f *fetching) VerifySignature(ctx context.Context, token string) ([]byte, e
 }
 
 // verify reads an ID token (OpenID Connect Core, Section 3.1.3.7).
-func (p *Provider) verify(ctx context.Context, found *discovered, raw, nonce string) (who Identity, at time.Time, err error) {
+func (p *Provider) verify(ctx context.Context, found *discovered, raw, nonce string) (who Identity, err error) {
 	keys := &fetching{KeySet: found.keys}
 	token, err := oidc.NewVerifier(p.Issuer, keys, &oidc.Config{ClientID: p.ClientID, SupportedSigningAlgs: algorithms}).Verify(ctx, raw)
 	if keys.failed != nil {
-		return who, at, fmt.Errorf("%w: keys: %.200v", ErrUnavailable, keys.failed)
+		return who, fmt.Errorf("%w: keys: %.200v", ErrUnavailable, keys.failed)
 	}
 	if err != nil {
-		return who, at, fmt.Errorf("%w: ID token: %.200v", ErrRefused, err)
+		return who, fmt.Errorf("%w: ID token: %.200v", ErrRefused, err)
 	}
 	var claims struct {
 		AuthorizedParty string `json:"azp"`
@@ -262,25 +262,25 @@ func (p *Provider) verify(ctx context.Context, found *discovered, raw, nonce str
 		At              any    `json:"auth_time"`
 	}
 	if err := token.Claims(&claims); err != nil {
-		return who, at, fmt.Errorf("%w: claims: %.200v", ErrRefused, err)
+		return who, fmt.Errorf("%w: claims: %.200v", ErrRefused, err)
 	}
 	switch azp := claims.AuthorizedParty; {
 	case subtle.ConstantTimeCompare([]byte(token.Nonce), []byte(nonce)) != 1:
-		return who, at, fmt.Errorf("%w: the ID token is of another attempt", ErrRefused)
+		return who, fmt.Errorf("%w: the ID token is of another attempt", ErrRefused)
 	case azp != p.ClientID && (azp != "" || len(token.Audience) > 1):
-		return who, at, fmt.Errorf("%w: the ID token was made for another client", ErrRefused)
+		return who, fmt.Errorf("%w: the ID token was made for another client", ErrRefused)
 	case token.Subject == "" || len(token.Subject) > maxSubject:
-		return who, at, fmt.Errorf("%w: a subject of %d bytes", ErrRefused, len(token.Subject))
+		return who, fmt.Errorf("%w: a subject of %d bytes", ErrRefused, len(token.Subject))
 	}
 	who = Identity{Issuer: p.Issuer, Subject: token.Subject}
 	if seconds, ok := claims.At.(float64); ok && seconds > 0 && seconds < 1<<40 {
-		at = time.Unix(int64(seconds), 0)
+		who.Shown = time.Unix(int64(seconds), 0)
 	}
 	// Some providers write the truth as text.
 	if claims.Verified == true || claims.Verified == "true" {
 		who.Email = claims.Email
 	}
-	return who, at, nil
+	return who, nil
 }
 
 // discover asks the provider for its metadata, once. All who sign in while it is

@@ -85,7 +85,7 @@ func TestNothingElseIsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if told := fmt.Sprintf("%+v", who); told != fmt.Sprintf("{Issuer:%s Subject:user-1 Email:ada@example.com}", there.Issuer) {
+	if told := fmt.Sprintf("%+v", who); told != fmt.Sprintf("{Issuer:%s Subject:user-1 Email:ada@example.com Shown:%s}", there.Issuer, time.Time{}) {
 		t.Errorf("what is kept: %s", told)
 	}
 }

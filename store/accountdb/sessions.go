@@ -28,7 +28,8 @@ type Session struct {
 type SignIn struct {
 	Hash    cardea.Hash // of the secret that the browser is given
 	Account cardea.AccountID
-	By      Method // empty: an account of which nothing is proved
+	By      Method    // empty: an account of which nothing is proved
+	Shown   time.Time // when that was shown; the zero time, and what lies ahead: now
 	Browser string
 	Life    time.Duration
 }
@@ -50,7 +51,11 @@ func (tx *Tx) StartSession(s SignIn) error {
 	if err != nil || s.By == "" {
 		return err
 	}
-	return tx.Prove(s.Hash, s.By)
+	shown := tx.Millis()
+	if at := cardea.MillisOf(s.Shown); !s.Shown.IsZero() && at < shown {
+		shown = at
+	}
+	return tx.prove(s.Hash, s.By, shown)
 }
 
 const browserLabel = "browser"
@@ -65,7 +70,11 @@ var proved = map[Method]string{
 
 // Prove notes that a method was shown in a session. ErrNotFound if it is over.
 func (tx *Tx) Prove(hash cardea.Hash, by Method) error {
-	found, err := tx.change(proved[by], tx.Millis(), hash[:])
+	return tx.prove(hash, by, tx.Millis())
+}
+
+func (tx *Tx) prove(hash cardea.Hash, by Method, at cardea.Millis) error {
+	found, err := tx.change(proved[by], at, hash[:])
 	if err == nil && !found {
 		err = ErrNotFound
 	}

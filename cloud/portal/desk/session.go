@@ -108,6 +108,7 @@ func newSecret() []byte {
 type Meeting struct {
 	Account cardea.AccountID
 	By      accountdb.Method // empty: nothing was proved
+	Shown   time.Time        // when that was shown; the zero time: now
 	Also    func(tx *accountdb.Tx, m Met) error
 }
 
@@ -133,7 +134,7 @@ func (d *Desk) SignIn(w http.ResponseWriter, r *http.Request, m Meeting) error {
 				return err
 			}
 		}
-		err := tx.StartSession(accountdb.SignIn{Hash: met.Session, Account: m.Account, By: m.By, Browser: met.Browser, Life: sessionLife})
+		err := tx.StartSession(accountdb.SignIn{Hash: met.Session, Account: m.Account, By: m.By, Shown: m.Shown, Browser: met.Browser, Life: sessionLife})
 		if err != nil {
 			return err
 		}

@@ -136,7 +136,7 @@ func (p *Room) postSignInCodeEnter(w http.ResponseWriter, r *http.Request, v des
 	if err != nil {
 		return err
 	}
-	return p.enter(w, r, v, account, accountdb.ByCode, c.Next)
+	return p.enter(w, r, v, desk.Meeting{Account: account, By: accountdb.ByCode}, c.Next)
 }
 
 // byCode is the account of who typed the code that was sent to them.

@@ -132,22 +132,24 @@ func (p *Room) showBack(w http.ResponseWriter, r *http.Request, v desk.Visit) er
 	if j.connect != "" {
 		return p.connect(w, r, v, at, j, who)
 	}
-	return p.arrive(w, r, v, at, who, identity.Email, j.next)
+	return p.arrive(w, r, v, at, who, identity, j.next)
 }
 
 // arrive lets in who came from a provider: to their account, or to a new one.
-func (p *Room) arrive(w http.ResponseWriter, r *http.Request, v desk.Visit, at *provider.Provider, who accountdb.Identity, said, next string) error {
+func (p *Room) arrive(w http.ResponseWriter, r *http.Request, v desk.Visit, at *provider.Provider, who accountdb.Identity, said provider.Identity, next string) error {
+	meeting := desk.Meeting{By: accountdb.ByElsewhere, Shown: said.Shown}
 	login, err := p.Accounts.LoginByIdentity(r.Context(), who)
 	switch {
 	case err == nil && login.Disabled:
 		return desk.Problem{Status: http.StatusForbidden, Key: "problem.switched_off", Link: "/signin", Word: "problem.go.sign_in"}
 	case err == nil:
-		return p.enter(w, r, v, login.Account, accountdb.ByElsewhere, next)
+		meeting.Account = login.Account
+		return p.enter(w, r, v, meeting, next)
 	case !errors.Is(err, accountdb.ErrNotFound):
 		return err
 	}
-	email, _ := desk.ParseEmail(said)
-	account, err := p.Accounts.RegisterIdentity(r.Context(), who, email)
+	email, _ := desk.ParseEmail(said.Email)
+	meeting.Account, err = p.Accounts.RegisterIdentity(r.Context(), who, email)
 	if errors.Is(err, accountdb.ErrTaken) {
 		return desk.Problem{Status: http.StatusConflict, Key: "entry.have_one", Args: []any{"Name", at.Name},
 			Link: desk.WithNext("/signin", accountPage), Word: "problem.go.sign_in"}
@@ -155,7 +157,7 @@ func (p *Room) arrive(w http.ResponseWriter, r *http.Request, v desk.Visit, at *
 	if err != nil {
 		return err
 	}
-	return p.enter(w, r, v, account, accountdb.ByElsewhere, next)
+	return p.enter(w, r, v, meeting, next)
 }
 
 // connect lets the owner sign in with a provider too: in the session that asked

@@ -381,3 +381,31 @@ func TestSigningInAsksNothingAnew(t *testing.T) {
 		t.Error("not signed in")
 	}
 }
+
+// A session at the provider that was begun long ago shows nothing of who sits there
+// now. What needs the owner asks; a provider that does not say when is taken to have
+// asked.
+func TestOldSessionElsewhereIsNotShownJustNow(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		at   any // auth_time
+		asks bool
+	}{
+		"just now":           {now.Unix(), false},
+		"its clock is ahead": {now.Add(30 * time.Second).Unix(), false},
+		"six minutes ago":    {now.Add(-6 * time.Minute).Unix(), true},
+		"a day ago":          {now.AddDate(0, 0, -1).Unix(), true},
+		"it does not say":    {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, there := openWith(t)
+			there.Claims = map[string]any{"auth_time": c.at}
+			b := h.Browser(t)
+			b.Elsewhere()
+			to := b.Press(b.Get("/leaving/copy"), "Download the copy").Header.Get("Location")
+			if strings.HasPrefix(to, "/again?") != c.asks {
+				t.Errorf("asks: %t, led to %q", !c.asks, to)
+			}
+		})
+	}
+}

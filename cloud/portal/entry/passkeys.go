@@ -28,7 +28,7 @@ func (p *Room) postPasskey(w http.ResponseWriter, r *http.Request, v desk.Visit)
 	if err != nil {
 		return err
 	}
-	return p.enter(w, r, v, used.Account, accountdb.ByPasskey, r.PostFormValue("next"))
+	return p.enter(w, r, v, desk.Meeting{Account: used.Account, By: accountdb.ByPasskey}, r.PostFormValue("next"))
 }
 
 // usePasskey checks what the browser answered. It counts once. A passkey that

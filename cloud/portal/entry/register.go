@@ -104,7 +104,7 @@ func (p *Room) registerWithPassword(w http.ResponseWriter, r *http.Request, v de
 	if err != nil {
 		return err
 	}
-	return p.enter(w, r, v, account, accountdb.ByPassword, e.Next)
+	return p.enter(w, r, v, desk.Meeting{Account: account, By: accountdb.ByPassword}, e.Next)
 }
 
 // accepted records that the owner accepted the terms, apart from every consent:

@@ -65,7 +65,7 @@ func (p *Room) postResetEnter(w http.ResponseWriter, r *http.Request, v desk.Vis
 	if err := p.changePassword(r, v, account, chosen, true, everywhere); err != nil {
 		return err
 	}
-	return p.enter(w, r, v, account, accountdb.ByCode, c.Next)
+	return p.enter(w, r, v, desk.Meeting{Account: account, By: accountdb.ByCode}, c.Next)
 }
 
 // changePassword sets a password, signs out the other browsers if that is wanted,

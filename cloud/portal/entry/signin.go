@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cardea-id/cardea"
 	"github.com/cardea-id/cardea/cloud/passkey"
 	"github.com/cardea-id/cardea/cloud/password"
 	"github.com/cardea-id/cardea/cloud/portal/desk"
@@ -91,7 +90,7 @@ func (p *Room) postSignIn(w http.ResponseWriter, r *http.Request, v desk.Visit) 
 		return busy(err)
 	}
 	giveBack()
-	return p.enter(w, r, v, login.Account, accountdb.ByPassword, e.Next)
+	return p.enter(w, r, v, desk.Meeting{Account: login.Account, By: accountdb.ByPassword}, e.Next)
 }
 
 // errNotRecognised: no such login. An expected outcome.
@@ -141,14 +140,14 @@ func busy(err error) error {
 
 // enter signs the browser in and lets it go on to where it was going. Its owner is
 // told if the browser was never seen before.
-func (p *Room) enter(w http.ResponseWriter, r *http.Request, v desk.Visit, account cardea.AccountID, by accountdb.Method, next string) error {
-	err := p.SignIn(w, r, desk.Meeting{Account: account, By: by, Also: func(tx *accountdb.Tx, m desk.Met) error {
-		if !m.New {
+func (p *Room) enter(w http.ResponseWriter, r *http.Request, v desk.Visit, m desk.Meeting, next string) error {
+	m.Also = func(tx *accountdb.Tx, met desk.Met) error {
+		if !met.New {
 			return nil
 		}
-		return p.tell(tx, v, account, notice{Key: "mail.browser", Args: []any{"Browser", browserWords(v, m.Browser)}, Undo: undoSession, Ref: m.Session[:]})
-	}})
-	if err := p.sent(err); err != nil {
+		return p.tell(tx, v, m.Account, notice{Key: "mail.browser", Args: []any{"Browser", browserWords(v, met.Browser)}, Undo: undoSession, Ref: met.Session[:]})
+	}
+	if err := p.sent(p.SignIn(w, r, m)); err != nil {
 		return err
 	}
 	http.Redirect(w, r, desk.ReturnPath(next), http.StatusSeeOther)
