@@ -26,7 +26,7 @@ func demo(t *testing.T, args ...string) *exec.Cmd {
 }
 
 var (
-	lineOf    = regexp.MustCompile(`(?m)^  \d\d:\d\d:\d\d\.\d{3}  .{10}  (.{24}) (.*)$`)
+	lineOf    = regexp.MustCompile(`(?m)^  \d\d:\d\d:\d\d\.\d{3}  .{10}  (.+)$`)
 	printedAt = regexp.MustCompile(`Scan it, or open +(\S+)`)
 )
 
@@ -35,7 +35,8 @@ func timeline(t *testing.T, terminal string) []string {
 	t.Helper()
 	var told []string
 	for _, m := range lineOf.FindAllStringSubmatch(terminal, -1) {
-		told = append(told, strings.TrimSpace(m[1]))
+		what, _, _ := strings.Cut(m[1], "  ")
+		told = append(told, what)
 	}
 	decodes(t, terminal)
 	return told
