@@ -11,7 +11,7 @@ import (
 
 const mediaYAML = "application/yaml" // RFC 9512
 
-// putCatalogue puts a catalogue in force. Devices are told within seconds.
+// putCatalogue puts a catalogue in force. Devices in reach are told at once.
 func (a *api) putCatalogue(w http.ResponseWriter, r *http.Request, by caller) error {
 	text, err := web.ReadBody(w, r, mediaYAML, catalogue.MaxBytes)
 	if err != nil {

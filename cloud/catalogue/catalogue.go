@@ -97,6 +97,10 @@ func Hash(cat *cardea.Catalogue) cardea.Hash {
 // A Holder holds the catalogue in force. Any number of readers may ask for it
 // while it is replaced. What Current returns is shared: change nothing in it.
 type Holder struct {
+	// Replaced is called when another is in force. It must not wait, and is set
+	// before there can be another. Nil: nobody asks.
+	Replaced func()
+
 	now     atomic.Pointer[held]
 	putting sync.Mutex
 }
@@ -127,4 +131,7 @@ func (h *Holder) Replace(cat *cardea.Catalogue) {
 
 func (h *Holder) replace(cat *cardea.Catalogue, number uint64) {
 	h.now.Store(&held{cat: cat, hash: Hash(cat), number: number})
+	if h.Replaced != nil {
+		h.Replaced()
+	}
 }

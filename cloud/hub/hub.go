@@ -78,6 +78,7 @@ type Config struct {
 type Hub struct {
 	Config
 	kick chan struct{} // one slot
+	look chan struct{} // one slot: for who is behind
 
 	mu    sync.Mutex
 	awake map[cardea.AccountID]push // what is to be sent, and when
@@ -102,13 +103,15 @@ type push struct {
 // attempts is how often a change is sent before it is left to the device.
 const attempts = 6
 
-// sweep is how often devices that are connected but behind are looked for.
+// sweep is how often devices that are connected but behind are looked for, beside
+// the times when there is a new catalogue.
 const sweep = 10 * time.Second
 
-// New makes a hub and lets the ledger wake it.
+// New makes a hub and lets the ledger and the catalogue wake it.
 func New(c Config) *Hub {
-	h := &Hub{Config: c, kick: make(chan struct{}, 1), awake: map[cardea.AccountID]push{}, sent: map[cardea.LinkID]sent{}}
+	h := &Hub{Config: c, kick: make(chan struct{}, 1), look: make(chan struct{}, 1), awake: map[cardea.AccountID]push{}, sent: map[cardea.LinkID]sent{}}
 	c.Ledger.Wake = h.Wake
+	c.Ledger.Catalogue.Replaced = func() { wake(h.look) }
 	return h
 }
 
@@ -117,11 +120,15 @@ func (h *Hub) Wake(account cardea.AccountID) {
 	h.mu.Lock()
 	h.awake[account] = push{due: time.Now()}
 	h.mu.Unlock()
+	wake(h.kick)
+	h.changed(account)
+}
+
+func wake(slot chan<- struct{}) {
 	select {
-	case h.kick <- struct{}{}:
+	case slot <- struct{}{}:
 	default:
 	}
-	h.changed(account)
 }
 
 func (h *Hub) changed(account cardea.AccountID) {
@@ -148,6 +155,8 @@ func (h *Hub) Run(ctx context.Context) error {
 			return nil
 		case <-h.kick:
 		case <-timer.C:
+		case <-h.look:
+			behind = h.sweep(ctx)
 		case <-tick.C:
 			h.forget()
 			behind = h.sweep(ctx)

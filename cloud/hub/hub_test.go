@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cardea-id/cardea"
@@ -391,6 +393,33 @@ func TestPushedToConnectedDevices(t *testing.T) {
 	if !down.Nonce.IsZero() {
 		t.Error("a push claims to answer a nonce")
 	}
+}
+
+// A device in reach is told of a new catalogue at once, though nobody decides
+// anything and nobody looks for who is behind.
+func TestNewCatalogueIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		d := h.pair("g1")
+		d.sync()
+		h.pipe.connect(d.id)
+		h.run()
+		synctest.Wait()
+		if len(h.pipe.sent) != 0 {
+			t.Fatal("a device that knows all is sent something")
+		}
+		next := shippedCatalogue(t)
+		next.Purposes = slices.DeleteFunc(next.Purposes, func(p cardea.Purpose) bool { return p.ID == recommend.Purpose() })
+		h.ledger.Catalogue.Replace(next)
+		synctest.Wait()
+		if len(h.pipe.sent) != 1 {
+			t.Fatalf("%d messages, want one", len(h.pipe.sent))
+		}
+		d.apply(d.open(<-h.pipe.sent))
+		if slices.ContainsFunc(d.body.Consents, func(c cardea.Consent) bool { return c.Key == recommend }) {
+			t.Error("it still has a purpose that is gone")
+		}
+	})
 }
 
 // What was decided just now does not wait behind all that a sweep has found.
