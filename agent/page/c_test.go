@@ -42,7 +42,13 @@ func startProgram(t testing.TB, w *world) *program {
 	t.Helper()
 	cmd := exec.Command(buildC(t, "ask"))
 	cmd.ExtraFiles = []*os.File{w.file()}
-	cmd.Stderr = os.Stderr
+	return start(t, cmd)
+}
+
+// start runs a program that is asked line by line, until the test ends.
+func start(t testing.TB, cmd *exec.Cmd) *program {
+	t.Helper()
+	cmd.Stderr = t.Output()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +63,7 @@ func startProgram(t testing.TB, w *world) *program {
 	t.Cleanup(func() {
 		in.Close()
 		if err := cmd.Wait(); err != nil {
-			t.Error(err)
+			t.Errorf("the program ended: %v", err)
 		}
 	})
 	return &program{t, in, bufio.NewScanner(out)}

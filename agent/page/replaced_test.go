@@ -49,26 +49,7 @@ func impostor(t *testing.T, socket string, give func() int) {
 // firmware is a program that asks at a socket.
 func firmware(t *testing.T, path, socket string) *program {
 	t.Helper()
-	cmd := exec.Command(path, socket)
-	cmd.Stderr = t.Output()
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the firmware ended: %v", err)
-		}
-	})
-	return &program{t, in, bufio.NewScanner(out)}
+	return start(t, exec.Command(path, socket))
 }
 
 // memory is a file of a size in no folder, with the first bytes of a text.
