@@ -105,6 +105,15 @@ func notThere(http.ResponseWriter, *http.Request, caller) error {
 	return web.Errorf(http.StatusNotFound, "not_found", "there is nothing here, or not with this method: see docs/brand-api.md")
 }
 
+// account is the account a request names.
+func (a *api) account(r *http.Request) (account accountdb.Account, err error) {
+	err = a.Ledger.DB.View(r.Context(), func(tx *accountdb.Tx) (err error) {
+		account, err = tx.AccountBySubject(r.PathValue("subject"))
+		return err
+	})
+	return account, shown(err)
+}
+
 // update runs f in a transaction on the account a request names, and has the
 // devices told when it is committed.
 func (a *api) update(r *http.Request, f func(tx *accountdb.Tx, account accountdb.Account) error) error {

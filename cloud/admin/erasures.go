@@ -79,7 +79,7 @@ func (a *api) erase(w http.ResponseWriter, r *http.Request, by caller) error {
 	if err != nil {
 		return err
 	}
-	e, secret, err := a.Eraser.Erase(r.Context(), account, cardea.ChannelBrand, by.actor())
+	e, secret, err := a.Eraser.Erase(r.Context(), account.ID, cardea.ChannelBrand, by.actor())
 	if err != nil {
 		return err
 	}
@@ -89,16 +89,6 @@ func (a *api) erase(w http.ResponseWriter, r *http.Request, by caller) error {
 	}
 	web.JSON(w, http.StatusOK, out)
 	return nil
-}
-
-// account finds the account that a request names.
-func (a *api) account(r *http.Request) (id cardea.AccountID, err error) {
-	err = a.Ledger.DB.View(r.Context(), func(tx *accountdb.Tx) error {
-		found, err := tx.AccountBySubject(r.PathValue("subject"))
-		id = found.ID
-		return err
-	})
-	return id, shown(err)
 }
 
 // erasures lists them, oldest first. after is when the last one was received that
@@ -136,16 +126,16 @@ func (a *api) archive(w http.ResponseWriter, r *http.Request, by caller) error {
 	}
 	speaks := language.For(r.URL.Query().Get("language"), r.Header.Get("Accept-Language"))
 	err = a.Ledger.DB.Update(r.Context(), func(tx *accountdb.Tx) error {
-		found, err := tx.Account(account)
+		found, err := tx.Account(account.ID)
 		if err != nil || found.Erased {
 			return shownErased(err)
 		}
-		return tx.Audit(account, by.actor(), "archive", "")
+		return tx.Audit(account.ID, by.actor(), "archive", "")
 	})
 	if err != nil {
 		return err
 	}
-	return archive.Send(r.Context(), w, a.Log, func(out io.Writer) error { return a.Archive.Write(r.Context(), out, account, speaks) })
+	return archive.Send(r.Context(), w, a.Log, func(out io.Writer) error { return a.Archive.Write(r.Context(), out, account.ID, speaks) })
 }
 
 func shownErased(err error) error {

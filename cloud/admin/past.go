@@ -79,13 +79,9 @@ func (a *api) receipt(w http.ResponseWriter, r *http.Request, _ caller) error {
 	if err != nil {
 		return errNoReceipt
 	}
-	var account accountdb.Account
-	err = a.Ledger.DB.View(r.Context(), func(tx *accountdb.Tx) (err error) {
-		account, err = tx.AccountBySubject(r.PathValue("subject"))
-		return err
-	})
+	account, err := a.account(r)
 	if err != nil {
-		return shown(err)
+		return err
 	}
 	made, _, err := a.Receipts.Make(r.Context(), account.ID, seq)
 	if errors.Is(err, accountdb.ErrNotFound) || errors.Is(err, ledger.ErrNoConsent) {

@@ -42,13 +42,9 @@ type deviceState struct {
 
 // propagation tells how far each device of an account has come.
 func (a *api) propagation(w http.ResponseWriter, r *http.Request, _ caller) error {
-	var account accountdb.Account
-	err := a.Ledger.DB.View(r.Context(), func(tx *accountdb.Tx) (err error) {
-		account, err = tx.AccountBySubject(r.PathValue("subject"))
-		return err
-	})
+	account, err := a.account(r)
 	if err != nil {
-		return shown(err)
+		return err
 	}
 	devices, err := a.Devices.Devices(r.Context(), account.ID)
 	if err != nil {

@@ -20,13 +20,9 @@ func answerRoles(w http.ResponseWriter, roles cardea.Roles) error {
 }
 
 func (a *api) roles(w http.ResponseWriter, r *http.Request, _ caller) error {
-	var account accountdb.Account
-	err := a.Ledger.DB.View(r.Context(), func(tx *accountdb.Tx) (err error) {
-		account, err = tx.AccountBySubject(r.PathValue("subject"))
-		return err
-	})
+	account, err := a.account(r)
 	if err != nil {
-		return shown(err)
+		return err
 	}
 	return answerRoles(w, account.Roles)
 }
